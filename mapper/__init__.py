@@ -1,0 +1,1 @@
+"""tilewright: proves the best way to run a neural network on an accelerator."""

@@ -1,0 +1,176 @@
+"""Architecture: memories, fan-outs and the compute unit in one list, outermost first (`docs/architecture.md`).
+
+Quantities are exact: energies are `Fraction`s in the architecture's energy unit, bandwidths `Fraction`s of words per
+cycle. In this version an element of a tensor occupies one word of every memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from mapper.errors import InputError
+from mapper.ir import Role
+
+ALL_ROLES = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory, one instance for each instance of the fan-outs above it.
+
+    `size_words` is None when unlimited. `may_keep` says by role which tensors it can hold, `must_keep` which it has
+    to. Bandwidths are words per cycle and instance, None when unlimited; `shared_bandwidth` bounds reads and writes
+    together. A memory with `rolling` can keep the words that consecutive tiles share. Memories with the same `beside`
+    number stand side by side, each for tensors of its own.
+    """
+
+    name: str
+    size_words: int | None = None
+    word_bits: int = 8
+    may_keep: frozenset[Role] = ALL_ROLES
+    must_keep: frozenset[Role] = frozenset()
+    read_energy: Fraction = Fraction(0)
+    write_energy: Fraction = Fraction(0)
+    read_bandwidth: Fraction | None = None
+    write_bandwidth: Fraction | None = None
+    shared_bandwidth: Fraction | None = None
+    rolling: bool = False
+    beside: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a mesh: `size` instances, over which the named dims may be unrolled (None: any)."""
+
+    name: str
+    size: int
+    dims: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """A mesh of everything below it, and its network.
+
+    `multicast` holds the roles of tensors whose words one read can deliver to several instances. With `reduce` the
+    network adds partial sums on the way up; without it no reduction dim may be unrolled here. `deliver_energy` is per
+    word that arrives at an instance, `reduce_energy` per partial sum added to another.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    multicast: frozenset[Role] = frozenset({Role.INPUT, Role.WEIGHT})
+    reduce: bool = True
+    deliver_energy: Fraction = Fraction(0)
+    reduce_energy: Fraction = Fraction(0)
+
+    @property
+    def size(self) -> int:
+        """Instances."""
+        return math.prod(axis.size for axis in self.axes)
+
+    def coalesces(self, role: Role) -> bool:
+        """Whether instances that differ only in dims irrelevant to the tensor share its traffic above the network."""
+        return self.reduce if role is Role.OUTPUT else role in self.multicast
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """The unit that does the operations: `rate` operations per cycle and instance, `energy` for each."""
+
+    name: str
+    rate: int = 1
+    energy: Fraction = Fraction(0)
+
+
+Level = Memory | FanOut | Compute
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An accelerator: its levels from the outermost memory to the compute unit.
+
+    `energy_unit` is 'pJ', or 'MAC' where energies are relative to one operation; `clock_hz` is None where the spec
+    gives no clock. Raises InputError if the list does not start with a memory that may keep everything, does not end
+    with its only compute unit, or a tensor could be kept twice side by side.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    energy_unit: str = "pJ"
+    clock_hz: int | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise InputError("; ".join(problems), place=f"architecture {self.name}")
+
+    def _problems(self) -> Iterator[str]:
+        names = [level.name for level in self.levels]
+        yield from (f"two levels are named {n}" for n in sorted({n for n in names if names.count(n) > 1}))
+        if not self.levels or not isinstance(self.levels[0], Memory) or self.levels[0].may_keep != ALL_ROLES:
+            yield "the first level must be a memory that may keep every tensor"
+        if sum(isinstance(level, Compute) for level in self.levels) != 1 or not isinstance(self.levels[-1], Compute):
+            yield "the last level, and no other, must be the compute unit"
+        for i, level in enumerate(self.levels):
+            if isinstance(level, Memory):
+                for other in self.levels[:i]:
+                    if isinstance(other, Memory) and level.beside is not None and other.beside == level.beside:
+                        for role in sorted(level.may_keep & other.may_keep):
+                            yield f"{other.name} and {level.name} stand side by side and may both keep the {role}"
+            elif isinstance(level, FanOut):
+                axes = [axis.name for axis in level.axes]
+                yield from (f"fan-out {level.name} has two axes named {a}" for a in {a for a in axes if axes.count(a) > 1})
+
+    @cached_property
+    def memories(self) -> tuple[Memory, ...]:
+        """The memories, outermost first; the first is the home of every tensor."""
+        return tuple(level for level in self.levels if isinstance(level, Memory))
+
+    @cached_property
+    def fanouts(self) -> tuple[FanOut, ...]:
+        """The fan-outs, outermost first."""
+        return tuple(level for level in self.levels if isinstance(level, FanOut))
+
+    @property
+    def home(self) -> Memory:
+        """The outermost memory, in which every tensor exists before and after."""
+        return self.memories[0]
+
+    @property
+    def compute(self) -> Compute:
+        """The compute unit."""
+        level = self.levels[-1]
+        assert isinstance(level, Compute)
+        return level
+
+    def memory(self, name: str) -> Memory:
+        """The memory of that name; KeyError if there is none."""
+        return self._memory_by_name[name]
+
+    @cached_property
+    def _memory_by_name(self) -> dict[str, Memory]:
+        return {m.name: m for m in self.memories}
+
+    @cached_property
+    def depth(self) -> dict[str, int]:
+        """Position in the list by level name."""
+        return {level.name: i for i, level in enumerate(self.levels)}
+
+    @cached_property
+    def segment(self) -> dict[str, int]:
+        """By level name, the number of fan-outs above it; nodes of one segment may interleave freely."""
+        above, found = 0, {}
+        for level in self.levels:
+            found[level.name] = above
+            above += isinstance(level, FanOut)
+        return found
+
+    @property
+    def peak_operations(self) -> int:
+        """Operations per cycle with every instance busy."""
+        return self.compute.rate * math.prod(f.size for f in self.fanouts)

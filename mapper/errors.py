@@ -1,0 +1,70 @@
+"""The errors a user can cause, and the exit code each one has.
+
+Everything that is the user's to mend is a `MapperError`: one message, the place it concerns and what to do.
+Anything else that is raised is a defect of this program and stays an ordinary exception (exit code 70).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MapperError(Exception):
+    """A problem the user can mend.
+
+    `message` says what is wrong, `place` where (file:line:column, layer or node), `hint` what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, place: str | None = None, hint: str | None = None) -> None:
+        self.message, self.place, self.hint = message, place, hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments must survive a process pool
+        return (_rebuild, (type(self), self.message, self.place, self.hint))
+
+
+def _rebuild(kind: type[MapperError], message: str, place: str | None, hint: str | None) -> MapperError:
+    return kind(message, place=place, hint=hint)
+
+
+class InputError(MapperError):
+    """A file, name or value that cannot be read or makes no sense."""
+
+
+class InfeasibleError(MapperError):
+    """No legal mapping exists; the message names the memory and by how much it is too small."""
+
+    exit_code = 3
+
+
+class VerificationError(MapperError):
+    """Execution disagrees with the model or with the reference."""
+
+    exit_code = 4
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package '{package}', which is not installed",
+            hint=f"pip install 'tilewright[{extra}]'",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (InputError, self.message, self.place, self.hint))
+
+
+def all_of(problems: Iterable[MapperError]) -> MapperError | None:
+    """One error that lists every problem, a line each; None when there are none."""
+    found = list(problems)
+    if len(found) < 2:
+        return found[0] if found else None
+    return type(found[0])("\n".join(str(p) for p in found))

@@ -1,0 +1,22 @@
+"""The intermediate representation: layers as loop nests, models as networks of them."""
+
+from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
+from mapper.ir.network import Network, Node
+from mapper.ir.operators import conv, gemm
+from mapper.ir.text import parse_einsum, parse_extents, parse_nest, parse_network
+
+__all__ = [
+    "LoopNest",
+    "Network",
+    "Node",
+    "Rank",
+    "Role",
+    "Tensor",
+    "Term",
+    "conv",
+    "gemm",
+    "parse_einsum",
+    "parse_extents",
+    "parse_nest",
+    "parse_network",
+]

@@ -1,0 +1,132 @@
+"""LoopNest: one layer as dims, tensors and their affine projections.
+
+    conv2d   O[N,G,K,P,Q] += I[N,G,C,2*P+R,2*Q+S] * W[G,K,C,R,S]
+    matmul   O[M,N]       += A[M,K] * B[K,N]
+
+The innermost point of the nest does one operation, a multiply-accumulate. Tiles are axis-aligned boxes, so the
+extent of a rank is `sum(coef * (extent - 1)) + 1`: holes of strides and dilations are included, and so is the
+padding of a convolution (coordinates outside the stored tensor read zero but are counted).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from mapper.errors import InputError
+
+
+class Role(StrEnum):
+    """What a tensor is to its layer; an architecture says by role which memories may keep it."""
+
+    INPUT = "input"
+    WEIGHT = "weight"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`coef * dim`, one summand of a rank's affine expression; `coef` is at least 1."""
+
+    dim: str
+    coef: int = 1
+
+    def __str__(self) -> str:
+        return self.dim if self.coef == 1 else f"{self.coef}*{self.dim}"
+
+
+Rank = tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of a layer: its name, its role and one affine expression of dims for each rank."""
+
+    name: str
+    role: Role
+    ranks: tuple[Rank, ...]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The relevant dims: those that occur in the projection, in its order."""
+        return tuple(term.dim for rank in self.ranks for term in rank)
+
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join('+'.join(map(str, rank)) for rank in self.ranks)}]"
+
+
+@dataclass(frozen=True)
+class LoopNest:
+    """A layer: `dims` (name, extent) in reading order, and one output and two operand tensors.
+
+    Raises InputError if an extent is not positive, a dim occurs in no tensor or twice in one tensor, an output rank
+    is not a single dim, or the tensors are not one input, one weight and one output.
+    """
+
+    dims: tuple[tuple[str, int], ...]
+    tensors: tuple[Tensor, ...]
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise InputError("; ".join(problems), place=str(self) if self.tensors else None)
+
+    def _problems(self) -> Iterator[str]:
+        names = [d for d, _ in self.dims]
+        if len(set(names)) != len(names):
+            yield "a dim is given twice"
+        if sorted(t.role for t in self.tensors) != sorted(Role):
+            yield "a layer has one input, one weight and one output"
+        if len({t.name for t in self.tensors}) != len(self.tensors):
+            yield "two tensors have the same name"
+        for d, n in self.dims:
+            if n < 1:
+                yield f"dim {d} has extent {n}, which must be at least 1"
+            if not any(d in t.dims for t in self.tensors):
+                yield f"dim {d} occurs in no tensor"
+        for t in self.tensors:
+            for d in sorted(set(t.dims)):
+                if d not in names:
+                    yield f"{t} uses dim {d}, which has no extent"
+                if t.dims.count(d) > 1:
+                    yield f"dim {d} occurs twice in {t}; a dim may stand in one rank of a tensor only"
+            if any(term.coef < 1 for rank in t.ranks for term in rank) or not all(t.ranks):
+                yield f"{t}: every rank is a sum of dims with coefficients of at least 1"
+            if t.role is Role.OUTPUT and any(len(r) != 1 or r[0].coef != 1 for r in t.ranks):
+                yield f"output {t}: every rank must be a single dim"
+
+    @cached_property
+    def extents(self) -> Mapping[str, int]:
+        """Extent by dim."""
+        return dict(self.dims)
+
+    @cached_property
+    def operations(self) -> int:
+        """Multiply-accumulates of the layer."""
+        return math.prod(self.extents.values())
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor of that name; KeyError if there is none."""
+        return next(t for t in self.tensors if t.name == name)
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The tensor that is accumulated into."""
+        return next(t for t in self.tensors if t.role is Role.OUTPUT)
+
+    def shape(self, tensor: Tensor, tile: Mapping[str, int] | None = None) -> tuple[int, ...]:
+        """Words per rank of the box of `tensor` for the extents `tile` (default: the whole layer)."""
+        sizes = self.extents if tile is None else tile
+        return tuple(sum(term.coef * (sizes[term.dim] - 1) for term in rank) + 1 for rank in tensor.ranks)
+
+    def words(self, tensor: Tensor, tile: Mapping[str, int] | None = None) -> int:
+        """Words of that box."""
+        return math.prod(self.shape(tensor, tile))
+
+    def __str__(self) -> str:
+        operands = [t for t in self.tensors if t.role is not Role.OUTPUT]
+        einsum = f"{self.output} += {' * '.join(map(str, operands))}"
+        return f"{einsum} {{{' '.join(f'{d}={n}' for d, n in self.dims)}}}"

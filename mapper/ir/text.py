@@ -1,0 +1,109 @@
+"""Reading loop nests and networks from their text form; `str` prints it.
+
+    O[M,N] += A[M,K] * B[K,N] {M=16 N=16 K=16}
+
+The accumulated tensor is the output, the first operand the input, the second the weight.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mapper.errors import InputError
+from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
+from mapper.ir.network import Network, Node
+
+_NAME = r"[A-Za-z_][A-Za-z_0-9]*"
+_TENSOR = re.compile(rf"\s*({_NAME})\s*\[([^\]]*)\]\s*")
+_TERM = re.compile(rf"(?:(\d+)\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d+)")
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
+_EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d+)")
+
+
+def parse_nest(text: str) -> LoopNest:
+    """The nest that `text` describes; InputError if it does not parse or is not a valid layer."""
+    match = re.fullmatch(r"\s*(.*?)\s*\{([^{}]*)\}\s*", text, re.DOTALL)
+    if not match:
+        raise InputError("expected 'O[..] += A[..] * B[..] {dim=extent ...}'", place=text.strip())
+    return parse_einsum(match[1], parse_extents(match[2]))
+
+
+def parse_extents(text: str) -> tuple[tuple[str, int], ...]:
+    """`M=16 N=16` (spaces or commas between) as pairs."""
+    words = text.replace(",", " ").split()
+    pairs = []
+    for word in words:
+        match = _EXTENT.fullmatch(word)
+        if not match:
+            raise InputError(f"'{word}' is not of the form dim=extent")
+        pairs.append((match[1], int(match[2])))
+    return tuple(pairs)
+
+
+def parse_einsum(text: str, dims: tuple[tuple[str, int], ...]) -> LoopNest:
+    """`O[m,n] += A[m,k] * B[k,n]` with the given extents."""
+    left, arrow, right = text.partition("+=")
+    # a '*' between operands follows a closing bracket; inside brackets it is a coefficient
+    operands = re.split(r"(?<=\])\s*\*", right)
+    if not arrow or len(operands) != 2:
+        raise InputError("expected 'O[..] += A[..] * B[..]'", place=text.strip())
+    parts = zip((left, *operands), (Role.OUTPUT, Role.INPUT, Role.WEIGHT), strict=True)
+    output, *rest = (_tensor(part, role) for part, role in parts)
+    return LoopNest(dims, (*rest, output))
+
+
+def _tensor(text: str, role: Role) -> Tensor:
+    match = _TENSOR.fullmatch(text)
+    if not match:
+        raise InputError(f"'{text.strip()}' is not a tensor", hint="write it as A[m,k]")
+    return Tensor(match[1], role, tuple(_rank(part) for part in match[2].split(",") if match[2].strip()))
+
+
+def _rank(text: str) -> Rank:
+    terms = []
+    for part in text.split("+"):
+        match = _TERM.fullmatch(part.strip())
+        if not match:
+            raise InputError(f"'{text.strip()}' is not a sum of dims", hint="write it as 2*p+r")
+        terms.append(Term(match[2] or match[3], int(match[1] or match[4] or 1)))
+    return tuple(terms)
+
+
+def parse_network(text: str) -> Network:
+    """The network that `str(network)` printed; InputError with the line number if it does not parse."""
+    name, tensors, nodes = "", [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = _WORD.findall(line)
+        match words:
+            case []:
+                pass
+            case ["network", quoted]:
+                name = _unquote(quoted)
+            case ["tensor", quoted, shape]:
+                dims = () if shape == "scalar" else tuple(int(n) for n in shape.split("x"))
+                tensors.append((_unquote(quoted), dims))
+            case ["layer" | "other", _, _, *_]:
+                try:
+                    nodes.append(_node(line, words))
+                except (ValueError, InputError) as error:
+                    raise InputError(str(error), place=f"line {number}") from error
+            case _:
+                raise InputError("expected 'network', 'tensor', 'layer' or 'other'", place=f"line {number}")
+    return Network(name, tuple(tensors), tuple(nodes))
+
+
+def _node(line: str, words: list[str]) -> Node:
+    inputs_end = words.index("->")
+    end = words.index(":", inputs_end)
+    inputs = tuple(_unquote(w) for w in words[3:inputs_end] if w not in "()")
+    outputs = tuple(_unquote(w) for w in words[inputs_end + 1 : end] if w not in "()")
+    name, op = _unquote(words[1]), _unquote(words[2])
+    if words[0] == "layer":
+        return Node(name, op, inputs, outputs, parse_nest(line[line.rindex(" : ") + 3 :]))
+    counts = dict(zip(words[end + 1 :: 2], words[end + 2 :: 2], strict=True))
+    return Node(name, op, inputs, outputs, None, int(counts["reads"]), int(counts["writes"]))
+
+
+def _unquote(word: str) -> str:
+    return str(json.loads(word)) if word.startswith('"') else word

@@ -1,0 +1,101 @@
+"""Mapping: a nest of loops and storage nodes, outermost first.
+
+    keep DRAM I W O
+    for K 64            temporal: K is cut into steps of 64
+    keep GLB I          from here inwards GLB holds the tile of I that everything below touches
+    parfor C 4 PE.x     spatial: one instance along axis x of fan-out PE for each step of 4 channels
+    keep RF W O
+    for C 1
+
+A node is loaded once per iteration of all loops above it: its position is its stationarity. A tensor without a node
+at a memory bypasses it. Steps need not divide what they cut; the last piece is then shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A storage node: `memory` holds the tile of `tensor`.
+
+    `rolling` (needs a memory with a rolling window and a loop over a sliding dim directly above): consecutive tiles
+    keep the words they share, and only new ones are loaded.
+    """
+
+    memory: str
+    tensor: str
+    rolling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A temporal loop: cuts `dim` into pieces of `step`."""
+
+    dim: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParFor:
+    """A spatial loop: pieces of `step` of `dim`, one for each instance along `axis` of `fanout`."""
+
+    dim: str
+    step: int
+    fanout: str
+    axis: str
+
+
+Item = Keep | Loop | ParFor
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """The items of the nest, outermost first."""
+
+    items: tuple[Item, ...]
+
+    def nodes(self, tensor: str) -> tuple[int, ...]:
+        """Positions of the tensor's storage nodes, outermost first."""
+        return tuple(i for i, item in enumerate(self.items) if isinstance(item, Keep) and item.tensor == tensor)
+
+    def tile(self, position: int, extents: dict[str, int] | None = None) -> dict[str, int]:
+        """The largest extent of each dim below the items before `position`; needs the layer's `extents`."""
+        tile = dict(extents or {})
+        for item in self.items[:position]:
+            if not isinstance(item, Keep):
+                tile[item.dim] = min(tile[item.dim], item.step)
+        return tile
+
+    def __str__(self) -> str:
+        """The text form; `parse_mapping` reads it back."""
+        lines: list[str] = []
+        previous: Keep | None = None
+        for item in self.items:
+            match item:
+                case Keep():
+                    joins = previous and previous.memory == item.memory and not (previous.rolling or item.rolling)
+                    if joins:
+                        lines[-1] += f" {item.tensor}"
+                    else:
+                        lines.append(f"keep {item.memory} {item.tensor}{' rolling' * item.rolling}")
+                case Loop():
+                    lines.append(f"for {item.dim} {item.step}")
+                case ParFor():
+                    lines.append(f"parfor {item.dim} {item.step} {item.fanout}.{item.axis}")
+            previous = item if isinstance(item, Keep) else None
+        return "\n".join(lines) + "\n"
+
+
+def tidy(items: Sequence[Item], extents: dict[str, int]) -> Mapping:
+    """The mapping without loops that make a single piece."""
+    tile, kept = dict(extents), []
+    for item in items:
+        if not isinstance(item, Keep):
+            if item.step >= tile[item.dim]:
+                continue
+            tile[item.dim] = item.step
+        kept.append(item)
+    return Mapping(tuple(kept))
