@@ -124,7 +124,8 @@ class Architecture:
                             yield f"{other.name} and {level.name} stand side by side and may both keep the {role}"
             elif isinstance(level, FanOut):
                 axes = [axis.name for axis in level.axes]
-                yield from (f"fan-out {level.name} has two axes named {a}" for a in {a for a in axes if axes.count(a) > 1})
+                twice = sorted({a for a in axes if axes.count(a) > 1})
+                yield from (f"fan-out {level.name} has two axes named {a}" for a in twice)
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:

@@ -54,6 +54,11 @@ class Tensor:
         """The relevant dims: those that occur in the projection, in its order."""
         return tuple(term.dim for rank in self.ranks for term in rank)
 
+    @property
+    def sliding_dims(self) -> frozenset[str]:
+        """The dims that share a rank with another dim: consecutive tiles along them overlap."""
+        return frozenset(term.dim for rank in self.ranks if len(rank) > 1 for term in rank)
+
     def __str__(self) -> str:
         return f"{self.name}[{','.join('+'.join(map(str, rank)) for rank in self.ranks)}]"
 

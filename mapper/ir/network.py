@@ -64,7 +64,8 @@ class Network:
         lines = [f"network {quote(self.name)}"]
         lines += [f"tensor {quote(name)} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in self.tensors]
         for n in self.nodes:
-            head = f"{quote(n.name)} {quote(n.op)} ({' '.join(map(quote, n.inputs))}) -> ({' '.join(map(quote, n.outputs))})"
+            inputs, outputs = (" ".join(map(quote, names)) for names in (n.inputs, n.outputs))
+            head = f"{quote(n.name)} {quote(n.op)} ({inputs}) -> ({outputs})"
             lines.append(f"layer {head} : {n.nest}" if n.nest else f"other {head} : reads {n.reads} writes {n.writes}")
         return "\n".join(lines) + "\n"
 

@@ -29,7 +29,7 @@ def conv(
     rows: Rank = (Term("P", stride[0]), Term("R", dilation[0]))
     columns: Rank = (Term("Q", stride[1]), Term("S", dilation[1]))
     return LoopNest(
-        tuple(dict(N=N, G=G, K=K, C=C, P=P, Q=Q, R=R, S=S).items()),
+        tuple({"N": N, "G": G, "K": K, "C": C, "P": P, "Q": Q, "R": R, "S": S}.items()),
         (
             Tensor("I", Role.INPUT, (*_ranks("NGC"), rows, columns)),
             Tensor("W", Role.WEIGHT, _ranks("GKCRS")),

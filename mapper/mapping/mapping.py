@@ -21,8 +21,8 @@ from dataclasses import dataclass
 class Keep:
     """A storage node: `memory` holds the tile of `tensor`.
 
-    `rolling` (needs a memory with a rolling window and a loop over a sliding dim directly above): consecutive tiles
-    keep the words they share, and only new ones are loaded.
+    `rolling` needs a memory that can hold a rolling window, and a temporal loop over a sliding dim as the nearest
+    loop above: consecutive tiles keep the words they share, and only new ones are loaded.
     """
 
     memory: str
@@ -61,6 +61,14 @@ class Mapping:
         """Positions of the tensor's storage nodes, outermost first."""
         return tuple(i for i, item in enumerate(self.items) if isinstance(item, Keep) and item.tensor == tensor)
 
+    def loop_above(self, position: int) -> tuple[int, Loop] | None:
+        """The nearest loop above the item at `position`, if it is temporal: the one along which a node can roll."""
+        for i in range(position - 1, -1, -1):
+            item = self.items[i]
+            if not isinstance(item, Keep):
+                return (i, item) if isinstance(item, Loop) else None
+        return None
+
     def tile(self, position: int, extents: dict[str, int] | None = None) -> dict[str, int]:
         """The largest extent of each dim below the items before `position`; needs the layer's `extents`."""
         tile = dict(extents or {})
@@ -76,8 +84,7 @@ class Mapping:
         for item in self.items:
             match item:
                 case Keep():
-                    joins = previous and previous.memory == item.memory and not (previous.rolling or item.rolling)
-                    if joins:
+                    if previous and previous.memory == item.memory and not (previous.rolling or item.rolling):
                         lines[-1] += f" {item.tensor}"
                     else:
                         lines.append(f"keep {item.memory} {item.tensor}{' rolling' * item.rolling}")

@@ -1,0 +1,102 @@
+"""Tables: integer variables with small explicit domains, and exact functions of them, for CP-SAT.
+
+Every quantity of the mapspace is a product of few small integers and so takes few distinct values; functions of such
+variables are tables of all their values, and the model stays linear in exact integers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+from ortools.sat.python import cp_model
+
+Linear = cp_model.LinearExpr | int
+Literal = cp_model.IntVar | cp_model.NotBooleanVariable
+
+
+class Tables:
+    """A CP-SAT model under construction, with the domain of each variable at hand."""
+
+    def __init__(self) -> None:
+        self.model = cp_model.CpModel()
+        self._domains: dict[int, tuple[int, ...]] = {}
+        self._functions: dict[tuple[object, ...], cp_model.IntVar] = {}
+
+    def variable(self, values: Iterable[int], name: str) -> cp_model.IntVar:
+        """A variable that takes one of `values`."""
+        domain = tuple(sorted(set(values)))
+        var = self.model.new_int_var_from_domain(cp_model.Domain.from_values(list(domain)), name)
+        self._domains[var.index] = domain
+        return var
+
+    def constant(self, value: int) -> cp_model.IntVar:
+        """A variable that is always `value`."""
+        return self.function((), lambda: value, f"{value}")
+
+    def domain(self, var: cp_model.IntVar) -> tuple[int, ...]:
+        """The values that the variable can take, ascending."""
+        return self._domains[var.index]
+
+    def allow(self, variables: Sequence[cp_model.IntVar], rule: Callable[..., bool]) -> None:
+        """Only combinations of values for which `rule` holds."""
+        rows = [row for row in itertools.product(*map(self.domain, variables)) if rule(*row)]
+        self.model.add_allowed_assignments(variables, rows)
+
+    def function(
+        self, arguments: Sequence[cp_model.IntVar], rule: Callable[..., int | None], name: str
+    ) -> cp_model.IntVar:
+        """A variable equal to `rule(*arguments)`; combinations for which that is None are forbidden."""
+        free = [a for a in arguments if len(self.domain(a)) > 1]
+        rows = []
+        for row in itertools.product(*map(self.domain, arguments)):
+            value = rule(*row)
+            if value is not None:
+                rows.append((*(n for n, a in zip(row, arguments, strict=True) if len(self.domain(a)) > 1), value))
+        result = self.variable((row[-1] for row in rows), name)
+        if free:
+            self.model.add_allowed_assignments([*free, result], rows)
+        return result
+
+    def product(self, factors: Iterable[cp_model.IntVar], name: str, most: int | None = None) -> cp_model.IntVar:
+        """The product, built pairwise; with `most`, all larger values are represented by `most + 1`."""
+        factors = [f for f in factors if self.domain(f) != (1,)]
+        if not factors:
+            return self.constant(1)
+        # equal products are one variable, whichever tensor or node asks first
+        key = ("product", most, *sorted(f.index for f in factors))
+        if key not in self._functions:
+            limit = (lambda n: n) if most is None else (lambda n: min(n, most + 1))
+            result = factors[0] if most is None else self.function(factors[:1], limit, name)
+            for factor in factors[1:]:
+                result = self.function((result, factor), lambda a, b: limit(a * b), name)
+            self._functions[key] = result
+        return self._functions[key]
+
+    def bound(self, expression: Linear) -> tuple[int, int]:
+        """The least and the largest value of a linear expression over the domains of its variables."""
+        flat = cp_model.FlatIntExpr(expression) if not isinstance(expression, int) else None
+        if flat is None:
+            return int(expression), int(expression)
+        low = high = int(flat.offset)
+        for var, coef in zip(flat.vars, flat.coeffs, strict=True):
+            ends = [coef * value for value in self._ends(var)]
+            low, high = low + int(min(ends)), high + int(max(ends))
+        return low, high
+
+    def _ends(self, var: cp_model.IntVar) -> tuple[int, int]:
+        domain = self._domains.get(var.index)
+        if domain is None:  # a Boolean, or a variable made by `when`
+            proto = self.model.proto.variables[var.index].domain
+            return proto[0], proto[-1]
+        return domain[0], domain[-1]
+
+    def when(self, literal: Literal | bool, expression: Linear, name: str) -> Linear:
+        """`expression` where the literal holds, else 0."""
+        if literal is True or literal is False:
+            return expression if literal else 0
+        low, high = self.bound(expression)
+        result = self.model.new_int_var(min(low, 0), max(high, 0), name)
+        self.model.add(result == expression).only_enforce_if(literal)
+        self.model.add(result == 0).only_enforce_if(~literal)  # type: ignore[operator]
+        return result
