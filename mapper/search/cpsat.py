@@ -11,7 +11,7 @@ from mapper.arch import Architecture
 from mapper.cost import Cost, evaluate
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping, violations
-from mapper.search.decode import Tile, assemble
+from mapper.search.decode import Tile, assemble, smallest
 from mapper.search.mapspace import Mapspace
 from mapper.search.model import Model
 from mapper.search.result import Result, Status
@@ -29,18 +29,21 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
     model = Model(space)
     expression, unit, constant = model.energy
 
-    best: Mapping | None = None
     solver = _solver(time_limit_s)
     model.model.minimize(expression)
     status = solver.solve(model.model)
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    bound = max(0, round(solver.best_objective_bound)) * unit + constant
+    if status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
+        best = smallest(space)
+        cost = evaluate(nest, arch, best)
+    elif status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         best = _mapping(model, solver)
         cost = _checked(space, best, round(solver.objective_value) * unit + constant)
-    elif status == cp_model.UNKNOWN:
-        raise NotImplementedError
     else:
-        raise AssertionError(f"CP-SAT says {solver.status_name(status)} of {nest} on {arch.name}")
-    bound = max(0, round(solver.best_objective_bound)) * unit + constant
+        raise AssertionError(f"{solver.status_name(status)}, though one-word tiles fit: {nest} on {arch.name}")
+    if status == cp_model.OPTIMAL:
+        left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
+        best, cost = _fewest_cycles(model, solver, best, cost, left)
     return Result(
         mapping=best,
         cost=cost,
@@ -50,6 +53,23 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
         solve_s=time.perf_counter() - started,
         solve_cpu_s=time.process_time() - cpu,
     )
+
+
+def _fewest_cycles(
+    model: Model, solver: cp_model.CpSolver, best: Mapping, cost: Cost, limit_s: float | None
+) -> tuple[Mapping, Cost]:
+    """Among the mappings of the least energy, one of the fewest cycles found within the limit."""
+    if limit_s is not None and limit_s <= 0:
+        return best, cost
+    expression, _, _ = model.energy
+    model.model.add(expression == round(solver.objective_value))
+    model.model.add(model.cycles <= cost.cycles - 1)
+    model.model.minimize(model.cycles)
+    again = _solver(limit_s)
+    if again.solve(model.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return best, cost
+    faster = _mapping(model, again)
+    return faster, _checked(model.space, faster, cost.energy, round(again.objective_value))
 
 
 def _solver(time_limit_s: float | None) -> cp_model.CpSolver:
@@ -79,13 +99,13 @@ def _mapping(model: Model, solver: cp_model.CpSolver) -> Mapping:
     return assemble(space, tiles, spatial, below)
 
 
-def _checked(space: Mapspace, mapping: Mapping, energy: Fraction) -> Cost:
+def _checked(space: Mapspace, mapping: Mapping, energy: Fraction, cycles: int | None = None) -> Cost:
     """The cost of the solver's mapping; an internal error if it is illegal or not what the solver promised."""
     broken = violations(space.nest, space.arch, mapping)
     cost = evaluate(space.nest, space.arch, mapping)
-    if broken or cost.energy != energy:
+    if broken or cost.energy != energy or cycles not in (None, cost.cycles):
         raise AssertionError(
             f"solver and cost model disagree on {space.nest} on {space.arch.name}: "
-            f"{energy} against {cost.energy}; {broken}\n{mapping}"
+            f"energy {energy} against {cost.energy}, cycles {cycles} against {cost.cycles}; {broken}\n{mapping}"
         )
     return cost

@@ -61,3 +61,11 @@ def assemble(
 def _loops(outer: dict[str, int], inner: dict[str, int], last: dict[str, int] | None = None) -> Iterator[Loop]:
     order = sorted(inner, key=lambda d: d in (last or {}))
     return (Loop(d, inner[d]) for d in order if outer[d] > inner[d])
+
+
+def smallest(space: Mapspace) -> Mapping:
+    """A mapping that is legal wherever one is: only required nodes, with tiles of one word, and no spatial loops."""
+    ones = dict.fromkeys(space.dims, 1)
+    tiles = [Tile(slot, ones, {}) for slots in space.slots.values() for slot in slots if slot.required]
+    axes = [(f.name, axis.name, d) for f in space.arch.fanouts for axis in f.axes for d in space.dims]
+    return assemble(space, tiles, dict.fromkeys(axes, 1), [dict(space.dims)] + [ones] * (space.segments - 1))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 from ortools.sat.python import cp_model
 
@@ -163,10 +163,10 @@ class Model:
     def _pin_bypassed(self) -> None:
         """A node that is not kept sits on its inner neighbour, else its free extents make copies of each solution."""
         for nodes in self.nodes.values():
-            for node, inner in zip(nodes, (*nodes[1:], None), strict=True):
+            for node, inner in zip_longest(nodes, nodes[1:]):
                 same = inner is not None and inner.slot.segment == node.slot.segment
                 pins = inner.extent if inner is not None and same else self.bottom[node.slot.segment]
-                if node.keep is not True:
+                if not isinstance(node.keep, bool):
                     for d, pin in pins.items():
                         self.model.add(node.extent[d] == pin).only_enforce_if(~node.keep)
 
@@ -187,21 +187,21 @@ class Model:
                 self.model.add_at_most_one(rolls)
 
     def _divides_if_above(self, reach: cp_model.IntVar, node: Node, other: Node, d: str) -> None:
-        pair = (other.slot, node.slot)
-        above = self.above[pair] if pair in self.above else self.above[pair[::-1]]
-        if above is True:
-            if pair not in self.above:
-                return  # the other node of this tensor stands below
-            conditions: list[Literal] = []
+        """A kept node that stands above bounds the loop along which `node` rolls."""
+        listed = (other.slot, node.slot) in self.above
+        above = self.above[other.slot, node.slot] if listed else self.above[node.slot, other.slot]
+        if isinstance(above, bool):
+            if above is not listed:
+                return  # another memory of this tensor, further in
+            conditions = []
         else:
-            conditions = [above if pair in self.above else ~above]  # type: ignore[list-item]
-        if other.keep is not True:
-            conditions.append(other.keep)  # type: ignore[arg-type]
-        rows = [(i, o) for i in self.tables.domain(reach) for o in self.tables.domain(other.extent[d]) if o % i == 0]
-        # a table with an enforcement list: combine the conditions into one literal
+            conditions = [above if listed else ~above]
+        if not isinstance(other.keep, bool):
+            conditions.append(other.keep)
+        # a table takes one enforcement literal: join the conditions in it
         active = self.model.new_bool_var(f"{other.slot}_bounds_{node.slot}_{d}")
-        self.model.add_bool_or([active, *(~c for c in conditions)])  # type: ignore[operator]
-        self.model.add_allowed_assignments([reach, other.extent[d]], rows).only_enforce_if(active)
+        self.model.add_bool_or([active, *(~c for c in conditions)])
+        self._divides(reach, other.extent[d], active)
 
     def _fit(self) -> None:
         """The tiles kept in a memory fit it."""
@@ -305,7 +305,9 @@ class Model:
         node = nodes[index]
         own = self.traffic(tensor, node, segment)
         inner = nodes[index + 1].slot.segment if index + 1 < len(nodes) else self.space.segments - 1
-        if node.keep is True or node.slot.segment == inner:  # a bypassed node is pinned to its inner neighbour
+        if (
+            isinstance(node.keep, bool) or node.slot.segment == inner
+        ):  # a bypassed node is pinned to its inner neighbour
             return own
         name = f"arrive_{node.slot}@{segment}"
         passed = self.tables.when(~node.keep, self.arrivals(tensor, index + 1, segment), f"{name}_passed")
@@ -392,9 +394,7 @@ class Model:
         denominator = math.lcm(*(coef.denominator for coef, _ in terms))
         integers = [int(coef * denominator) for coef, _ in terms]
         common = math.gcd(*integers) or 1
-        expression: Linear = sum(
-            (n // common) * units for n, (_, units) in zip(integers, terms, strict=True)
-        )
+        expression: Linear = sum((n // common) * units for n, (_, units) in zip(integers, terms, strict=True))
         return expression, Fraction(common, denominator), constant
 
     def active(self) -> cp_model.IntVar:

@@ -75,9 +75,9 @@ class Tables:
 
     def bound(self, expression: Linear) -> tuple[int, int]:
         """The least and the largest value of a linear expression over the domains of its variables."""
-        flat = cp_model.FlatIntExpr(expression) if not isinstance(expression, int) else None
-        if flat is None:
-            return int(expression), int(expression)
+        if isinstance(expression, int):
+            return expression, expression
+        flat = cp_model.FlatIntExpr(expression)  # type: ignore[no-untyped-call]
         low = high = int(flat.offset)
         for var, coef in zip(flat.vars, flat.coeffs, strict=True):
             ends = [coef * value for value in self._ends(var)]
@@ -93,10 +93,10 @@ class Tables:
 
     def when(self, literal: Literal | bool, expression: Linear, name: str) -> Linear:
         """`expression` where the literal holds, else 0."""
-        if literal is True or literal is False:
+        if isinstance(literal, bool):
             return expression if literal else 0
         low, high = self.bound(expression)
         result = self.model.new_int_var(min(low, 0), max(high, 0), name)
         self.model.add(result == expression).only_enforce_if(literal)
-        self.model.add(result == 0).only_enforce_if(~literal)  # type: ignore[operator]
+        self.model.add(result == 0).only_enforce_if(~literal)
         return result

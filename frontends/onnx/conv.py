@@ -1,0 +1,103 @@
+"""Conv, 1-D and 2-D: grouped, strided, dilated, padded. A 1-D convolution is a 2-D one of a single row."""
+
+from __future__ import annotations
+
+import math
+
+from frontends.onnx.binding import Binding, Result, View
+from frontends.onnx.site import Lowered, Site
+from mapper.ir import conv
+
+
+def lower(site: Site) -> Lowered:
+    """O[N,G,K,P,Q] += I[N,G,C,..] * W[G,K,C,R,S], K and C per group, I the padded input; InputError if not 1-D or 2-D."""
+    x, w = site.inputs[0], site.inputs[1]
+    images, channels, *size = site.shape(x)
+    filters, per_group, *kernel = site.shape(w)
+    rank = len(size)
+    if rank not in (1, 2):
+        raise site.refuse(f"{rank}-D convolution is not supported", "1-D and 2-D are")
+    groups = int(site.attributes.get("group", 1))
+    ones = (1,) * rank
+    strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
+    if site.ints("kernel_shape", tuple(kernel)) != tuple(kernel) or len(kernel) != rank:
+        raise site.refuse(f"the kernel of the weight {w} is not the attribute kernel_shape")
+    if min((groups, *strides, *dilations)) < 1:
+        raise site.refuse("group, strides and dilations must be at least 1")
+    if channels != per_group * groups or filters % groups:
+        raise site.refuse(
+            f"{channels} channels and {filters} filters of {per_group} channels do not fit {groups} group(s)"
+        )
+
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    pads = _pads(site, tuple(size), reach, strides)
+    out = tuple(
+        (n + before + after - r) // s + 1 for n, (before, after), r, s in zip(size, pads, reach, strides, strict=True)
+    )
+    if min(out) < 1:
+        raise site.refuse(f"the kernel reaches over {reach}, more than the padded input has")
+
+    (p, q), (r, s) = _rows(out), _rows(tuple(kernel))
+    nest = conv(
+        N=images,
+        G=groups,
+        K=filters // groups,
+        C=per_group,
+        P=p,
+        Q=q,
+        R=r,
+        S=s,
+        stride=_rows(strides),
+        dilation=_rows(dilations),
+    )
+    rows, columns = nest.shape(nest.tensor("I"))[-2:]
+    image = View(
+        value=x,
+        perm=tuple(range(rank + 2)),
+        pads=((0, 0), (0, 0), *pads),
+        crop=(images, channels, *(rows, columns)[-rank:]),
+        shape=nest.shape(nest.tensor("I")),
+    )
+    bias = site.optional(2)
+    if bias is not None and math.prod(site.shape(bias)) != filters:
+        raise site.refuse(f"the bias {bias} has shape {site.shape(bias)}, not one value for each of {filters} filters")
+    shape = (images, filters, *out)
+    result = Result(
+        value=site.outputs[0],
+        split=shape,
+        perm=tuple(range(rank + 2)),
+        shape=shape,
+        bias=bias,
+        bias_shape=(filters, *ones) if bias else (),
+    )
+    weight = View.plain(w, (filters, per_group, *kernel), nest.shape(nest.tensor("W")))
+    return Lowered(nest, Binding({"I": image, "W": weight}, result))
+
+
+def _rows(values: tuple[int, ...]) -> tuple[int, int]:
+    """A (vertical, horizontal) pair; a 1-D convolution is horizontal."""
+    return (1, values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+def _pads(
+    site: Site, size: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[tuple[int, int], ...]:
+    """(before, after) of each spatial axis."""
+    rank = len(size)
+    mode = site.attributes.get("auto_pad", "NOTSET")
+    if mode in ("NOTSET", ""):
+        flat = site.ints("pads", (0,) * (2 * rank))
+        if min(flat) < 0:
+            raise site.refuse("negative pads are not supported")
+        return tuple(zip(flat[:rank], flat[rank:], strict=True))
+    if mode == "VALID":
+        return ((0, 0),) * rank
+    if mode not in ("SAME_UPPER", "SAME_LOWER"):
+        raise site.refuse(f"unknown auto_pad {mode}", "one of NOTSET, VALID, SAME_UPPER, SAME_LOWER")
+    pads = []
+    for n, r, s in zip(size, reach, strides, strict=True):
+        # SAME: ceil(n / s) outputs; an odd element of padding goes after (UPPER) or before (LOWER)
+        total = max((-(-n // s) - 1) * s + r - n, 0)
+        less, more = total // 2, total - total // 2
+        pads.append((less, more) if mode == "SAME_UPPER" else (more, less))
+    return tuple(pads)

@@ -1,0 +1,15 @@
+"""What the user may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """`did you mean A or B?` with the known names nearest to `word`, whatever their case; None if none is near."""
+    by_fold: dict[str, str] = {}
+    for name in known:
+        by_fold.setdefault(name.casefold(), name)
+    near = difflib.get_close_matches(word.casefold(), by_fold, n=3)
+    return f"did you mean {' or '.join(by_fold[n] for n in near)}?" if near else None

@@ -1,0 +1,128 @@
+"""YAML with positions: reading keys and quantities of a spec, collecting every problem with its file:line:column."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from mapper.errors import InputError, MapperError
+
+_QUANTITY = re.compile(r"\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(\S.*?)?\s*")
+
+
+def compose(text: str, file: str) -> Any:
+    """The node tree of a YAML document; InputError with file:line:column where it is no YAML."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+        raise InputError(f"not valid YAML: {error.problem or error.context}", place=place) from error
+    except YAMLError as error:
+        raise InputError(f"not valid YAML: {str(error).splitlines()[0]}", place=file) from error
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known words most like `word`, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads nodes of one file; `problems` collects what is wrong, so that all of it is reported at once."""
+
+    file: str
+    problems: list[MapperError] = field(default_factory=list)
+
+    def place(self, node: Any) -> str:
+        """file:line:column of a node."""
+        return f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+    def problem(self, node: Any, message: str, hint: str | None = None) -> None:
+        """Note a problem at a node."""
+        self.problems.append(InputError(message, place=self.place(node), hint=hint))
+
+    def mapping(self, node: Any, known: Iterable[str], what: str) -> dict[str, Any]:
+        """Value nodes by key; unknown and repeated keys are problems."""
+        found: dict[str, Any] = {}
+        if node.id != "mapping":
+            self.problem(node, f"{what} must be a mapping of keys to values")
+            return found
+        known = list(known)
+        for key, value in node.value:
+            if key.value not in known:
+                self.problem(key, f"unknown key '{key.value}' in {what}", nearest(str(key.value), known))
+            elif key.value in found:
+                self.problem(key, f"key '{key.value}' is given twice in {what}")
+            else:
+                found[key.value] = value
+        return found
+
+    def sequence(self, node: Any, what: str) -> list[Any]:
+        """The item nodes of a list."""
+        if node.id != "sequence":
+            self.problem(node, f"{what} must be a list")
+            return []
+        return list(node.value)
+
+    def text(self, node: Any, what: str) -> str:
+        """A scalar as it is written."""
+        if node.id != "scalar":
+            self.problem(node, f"{what} must be a single value")
+            return ""
+        return str(node.value)
+
+    def boolean(self, node: Any, what: str) -> bool:
+        """true or false."""
+        text = self.text(node, what)
+        if text not in ("true", "false"):
+            self.problem(node, f"{what} must be true or false, not '{text}'")
+        return text == "true"
+
+    def words(self, node: Any, known: Iterable[str], what: str) -> frozenset[str]:
+        """A list of words out of `known`."""
+        found = set()
+        known = list(known)
+        for item in self.sequence(node, what):
+            word = self.text(item, f"an entry of {what}")
+            if known and word not in known:
+                self.problem(item, f"unknown entry '{word}' of {what}", nearest(word, known))
+            else:
+                found.add(word)
+        return frozenset(found)
+
+    def quantity(
+        self, node: Any, units: dict[str, Fraction | None], what: str, accept: Callable[[Fraction], bool], rule: str
+    ) -> Fraction | None:
+        """A number with one of `units` as an exact number of the base unit ('' is the unit of a bare number).
+
+        A unit without a factor is known but cannot be used in this spec. None, with a problem noted, where the value
+        is no number, has another unit, or is not accepted by the `rule`.
+        """
+        text = self.text(node, what)
+        match = _QUANTITY.fullmatch(text)
+        names = ", ".join(u for u in units if u)
+        if not match:
+            self.problem(node, f"{what} must be a number, not '{text}'", f"units: {names}" if names else None)
+            return None
+        unit = match[2] or ""
+        factor = units.get(unit)
+        if factor is None:
+            problem = f"unit '{unit}' of {what}" if unit else f"{what} without a unit"
+            reason = "needs a clock in this spec" if unit in units else "is not known"
+            self.problem(node, f"{problem} {reason}", f"units: {names}" if names else "write the number alone")
+            return None
+        value = Fraction(match[1].replace("_", "")) * factor
+        if not accept(value):
+            self.problem(node, f"{what} must be {rule}, not {text}")
+            return None
+        return value
