@@ -304,11 +304,9 @@ class Model:
             return self.traffic(tensor, None, segment)
         node = nodes[index]
         own = self.traffic(tensor, node, segment)
-        inner = nodes[index + 1].slot.segment if index + 1 < len(nodes) else self.space.segments - 1
-        if (
-            isinstance(node.keep, bool) or node.slot.segment == inner
-        ):  # a bypassed node is pinned to its inner neighbour
-            return own
+        innermost = node.slot.segment == self.space.segments - 1
+        if isinstance(node.keep, bool) or (innermost and not any(n.slot.rolls_along for n in nodes[index:])):
+            return own  # bypassed, such a node is pinned to the compute unit's extents and sees its traffic
         name = f"arrive_{node.slot}@{segment}"
         passed = self.tables.when(~node.keep, self.arrivals(tensor, index + 1, segment), f"{name}_passed")
         return self.tables.when(node.keep, own, name) + passed

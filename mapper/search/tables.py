@@ -7,12 +7,13 @@ variables are tables of all their values, and the model stays linear in exact in
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 
-from ortools.sat.python import cp_model
+from ortools.sat.python import cp_model, cp_model_helper
 
 Linear = cp_model.LinearExpr | int
-Literal = cp_model.IntVar | cp_model.NotBooleanVariable
+Literal = cp_model_helper.Literal
 
 
 class Tables:
@@ -21,6 +22,7 @@ class Tables:
     def __init__(self) -> None:
         self.model = cp_model.CpModel()
         self._domains: dict[int, tuple[int, ...]] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
         self._functions: dict[tuple[object, ...], cp_model.IntVar] = {}
 
     def variable(self, values: Iterable[int], name: str) -> cp_model.IntVar:
@@ -28,6 +30,7 @@ class Tables:
         domain = tuple(sorted(set(values)))
         var = self.model.new_int_var_from_domain(cp_model.Domain.from_values(list(domain)), name)
         self._domains[var.index] = domain
+        self._ends[var.index] = domain[0], domain[-1]
         return var
 
     def constant(self, value: int) -> cp_model.IntVar:
@@ -66,10 +69,14 @@ class Tables:
         # equal products are one variable, whichever tensor or node asks first
         key = ("product", most, *sorted(f.index for f in factors))
         if key not in self._functions:
-            limit = (lambda n: n) if most is None else (lambda n: min(n, most + 1))
-            result = factors[0] if most is None else self.function(factors[:1], limit, name)
+
+            def limited(*values: int) -> int:
+                value = math.prod(values)
+                return value if most is None else min(value, most + 1)
+
+            result = self.function(factors[:1], limited, name) if most is not None else factors[0]
             for factor in factors[1:]:
-                result = self.function((result, factor), lambda a, b: limit(a * b), name)
+                result = self.function((result, factor), limited, name)
             self._functions[key] = result
         return self._functions[key]
 
@@ -77,19 +84,12 @@ class Tables:
         """The least and the largest value of a linear expression over the domains of its variables."""
         if isinstance(expression, int):
             return expression, expression
-        flat = cp_model.FlatIntExpr(expression)  # type: ignore[no-untyped-call]
+        flat = cp_model.FlatIntExpr(expression)
         low = high = int(flat.offset)
         for var, coef in zip(flat.vars, flat.coeffs, strict=True):
-            ends = [coef * value for value in self._ends(var)]
+            ends = [coef * value for value in self._ends[var.index]]
             low, high = low + int(min(ends)), high + int(max(ends))
         return low, high
-
-    def _ends(self, var: cp_model.IntVar) -> tuple[int, int]:
-        domain = self._domains.get(var.index)
-        if domain is None:  # a Boolean, or a variable made by `when`
-            proto = self.model.proto.variables[var.index].domain
-            return proto[0], proto[-1]
-        return domain[0], domain[-1]
 
     def when(self, literal: Literal | bool, expression: Linear, name: str) -> Linear:
         """`expression` where the literal holds, else 0."""
@@ -97,6 +97,7 @@ class Tables:
             return expression if literal else 0
         low, high = self.bound(expression)
         result = self.model.new_int_var(min(low, 0), max(high, 0), name)
+        self._ends[result.index] = min(low, 0), max(high, 0)
         self.model.add(result == expression).only_enforce_if(literal)
         self.model.add(result == 0).only_enforce_if(~literal)
         return result
