@@ -1,0 +1,73 @@
+"""The output folder: what `compile -o` writes and `verify` reads.
+
+`model.json` and `arch.yaml` come first, `schedule/LAYER.yaml` as layers are solved, and `layers.csv` and
+`summary.json` last: a folder without `summary.json` was interrupted, and what it holds is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mapper.cli.output import write_text
+from mapper.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An output folder."""
+
+    path: Path
+
+    def start(self, model: dict[str, Any], arch_text: str) -> None:
+        """Begin a compilation: nothing of an earlier one may look like a result of this."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError("is a file, not a folder", place=str(self.path))
+        try:
+            for name in ("summary.json", "layers.csv"):
+                (self.path / name).unlink(missing_ok=True)
+            for old in (self.path / "schedule").glob("*.yaml"):
+                old.unlink()
+        except OSError as error:
+            raise InputError(f"cannot be cleared: {error.strerror}", place=str(self.path)) from error
+        write_text(self.path / "model.json", json.dumps(model, indent=2) + "\n")
+        write_text(self.path / "arch.yaml", arch_text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write one file of the folder, whole or not at all."""
+        write_text(self.path / name, text)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One of the folder's JSON files; InputError where it is missing or broken."""
+        file = self.path / name
+        try:
+            data = json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                "not there: the folder holds no finished compilation",
+                place=str(file),
+                hint="mapper compile MODEL -o DIR",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: {error}", place=str(file)) from error
+        if not isinstance(data, dict):
+            raise InputError("is not a JSON object", place=str(file))
+        return data
+
+
+def schedule_paths(layers: Iterable[str]) -> dict[str, str]:
+    """By layer, the path of its schedule in the folder: the name with what files cannot be called replaced."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for layer in layers:
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", layer).lstrip(".")[:100] or "layer"
+        name, n = stem, 2
+        while name.lower() in taken:  # also where the file system ignores case
+            name, n = f"{stem}.{n}", n + 1
+        taken.add(name.lower())
+        found[layer] = f"schedule/{name}.yaml"
+    return found

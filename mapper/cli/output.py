@@ -1,0 +1,64 @@
+"""Tables and numbers for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapper.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_PREFIXES = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; wide enough for every table where there is none."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 160, highlight=False, emoji=False, markup=False)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table with these columns, the `right` ones aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        found.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+    return found
+
+
+def engineering(value: Fraction | float, unit: str = "") -> str:
+    """Four digits and an SI prefix: 1.033 mJ."""
+    number, power = float(value), 0
+    while abs(number) >= 999.95 and power < 18:
+        number, power = number / 1000, power + 3
+    while 0 < abs(number) < 1 and power > -12:
+        number, power = number * 1000, power - 3
+    text = f"{number:.4g}" if number != int(number) or power else f"{int(number)}"
+    return f"{text} {_PREFIXES[power]}{unit}".rstrip()
+
+
+def energy_text(energy: Fraction, unit: str) -> str:
+    """An energy in the architecture's unit, as people write it: joules, or multiples of one operation."""
+    return engineering(energy / 10**12, "J") if unit == "pJ" else engineering(energy, "MAC")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: under another name first, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        raise InputError(f"cannot be written: {error.strerror}", place=str(path)) from error
