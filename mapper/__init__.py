@@ -1,1 +1,76 @@
-"""tilewright: proves the best way to run a neural network on an accelerator."""
+"""tilewright: proves the best way to run a neural network on an accelerator, and executes it.
+
+    import mapper
+
+    arch = mapper.load_architecture("simple3")
+    result = mapper.map_layer(mapper.gemm(M=16, N=16, K=16), arch)
+    print(result.status, result.cost.energy, result.cost.cycles)
+    print(result.mapping)
+
+Names are imported when they are first used, so that `import mapper` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mapper.api import compile_model, map_layer
+    from mapper.arch import Architecture, load_architecture
+    from mapper.cost import Cost, evaluate
+    from mapper.errors import InfeasibleError, InputError, MapperError, VerificationError
+    from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
+    from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
+    from mapper.network import Compiled
+    from mapper.search import Result, Status
+
+_HOMES = {
+    "mapper.api": ("compile_model", "map_layer"),
+    "mapper.arch": ("Architecture", "load_architecture"),
+    "mapper.cost": ("Cost", "evaluate"),
+    "mapper.errors": ("InfeasibleError", "InputError", "MapperError", "VerificationError"),
+    "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
+    "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
+    "mapper.network": ("Compiled",),
+    "mapper.search": ("Result", "Status"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Architecture",
+    "Compiled",
+    "Cost",
+    "Counts",
+    "InfeasibleError",
+    "InputError",
+    "Keep",
+    "Loop",
+    "LoopNest",
+    "MapperError",
+    "Mapping",
+    "Network",
+    "ParFor",
+    "Result",
+    "Status",
+    "VerificationError",
+    "compile_model",
+    "conv",
+    "evaluate",
+    "gemm",
+    "load_architecture",
+    "map_layer",
+    "parse_mapping",
+    "parse_nest",
+    "violations",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mapper' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

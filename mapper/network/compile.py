@@ -9,8 +9,9 @@ from fractions import Fraction
 from functools import cached_property
 
 from mapper.arch import Architecture
-from mapper.errors import MapperError
+from mapper.errors import InfeasibleError, MapperError, all_of
 from mapper.ir import LoopNest, Network, Node
+from mapper.search.mapspace import Mapspace
 from mapper.search.result import Result
 
 OnSolved = Callable[[LoopNest, Result], None]
@@ -103,30 +104,41 @@ def compile_network(
     """Solve each distinct layer of a network on an architecture.
 
     `time_limit_s` bounds each layer. With an `executor` (a process pool, a dask client's executor...) layers are
-    solved in parallel there, else one after the other here. Raises InfeasibleError naming the layer that cannot be
+    solved in parallel there, else one after the other here. Raises InfeasibleError naming every layer that cannot be
     mapped.
     """
     results: dict[LoopNest, Result] = {}
     names = {layer.nest: layer.name for layer in reversed(network.layers)}
+    _check(network, arch, names)
 
-    def take(nest: LoopNest, solved: Callable[[], Result]) -> None:
-        try:
-            results[nest] = solved()
-        except MapperError as error:
-            raise type(error)(error.message, place=f"layer {names[nest]}", hint=error.hint) from error
+    def take(nest: LoopNest, result: Result) -> None:
+        results[nest] = result
         if on_solved:
-            on_solved(nest, results[nest])
+            on_solved(nest, result)
 
     if executor is None:
         for nest in network.unique:
-            take(nest, lambda nest=nest: _solve(nest, arch, time_limit_s))  # type: ignore[misc]
+            take(nest, _solve(nest, arch, time_limit_s))
     else:
         futures: dict[Future[Result], LoopNest] = {
             executor.submit(_solve, nest, arch, time_limit_s): nest for nest in _hardest_first(network)
         }
         for future in as_completed(futures):
-            take(futures[future], future.result)
+            take(futures[future], future.result())
     return Compiled(network, arch, {nest: results[nest] for nest in network.unique})
+
+
+def _check(network: Network, arch: Architecture, names: Mapping[LoopNest | None, str]) -> None:
+    """Raise InfeasibleError naming every layer that has no legal mapping, before any is solved."""
+    problems: list[MapperError] = []
+    for nest in network.unique:
+        try:
+            Mapspace(nest, arch).check()
+        except InfeasibleError as error:
+            problems.append(InfeasibleError(error.message, place=f"layer {names[nest]}", hint=error.hint))
+    found = all_of(problems)
+    if found:
+        raise found
 
 
 def _hardest_first(network: Network) -> list[LoopNest]:

@@ -96,7 +96,7 @@ class Mapspace:
                 tiles = " + ".join(f"{name} {words}" for name, words in must.items())
                 problems.append(
                     f"{memory.name} holds {memory.size_words} words and must keep at least {needed} ({tiles}): "
-                    f"{needed - memory.size_words} words too small"
+                    f"too small by {needed - memory.size_words}"
                 )
         if problems:
             raise InfeasibleError(
