@@ -27,27 +27,31 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
     space = Mapspace(nest, arch)
     space.check()
     model = Model(space)
-    expression, unit, constant = model.energy
+    expression, unit, exact = model.energy.integer(model.tables)
 
     solver = _solver(time_limit_s)
     model.model.minimize(expression)
     status = solver.solve(model.model)
-    bound = max(0, round(solver.best_objective_bound)) * unit + constant
+    bound = max(0, round(solver.best_objective_bound)) * unit + model.energy.constant
     if status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
         best = smallest(space)
         cost = evaluate(nest, arch, best)
     elif status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         best = _mapping(model, solver)
-        cost = _checked(space, best, round(solver.objective_value) * unit + constant)
+        cost = _checked(space, best, model.energy.value(solver))
     else:
         raise AssertionError(f"{solver.status_name(status)}, though one-word tiles fit: {nest} on {arch.name}")
-    if status == cp_model.OPTIMAL:
+    if status == cp_model.OPTIMAL and exact:
         left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
-        best, cost = _fewest_cycles(model, solver, best, cost, left)
+        model.model.add(expression == round(solver.objective_value))
+        best, cost = _fewest_cycles(model, best, cost, left)
+    proven = status == cp_model.OPTIMAL and (exact or bound == cost.energy)
+    if bound > cost.energy or (proven and bound != cost.energy):
+        raise AssertionError(f"bound {bound} against energy {cost.energy}: {nest} on {arch.name}\n{best}")
     return Result(
         mapping=best,
         cost=cost,
-        status=Status.OPTIMAL if status == cp_model.OPTIMAL else Status.FEASIBLE,
+        status=Status.OPTIMAL if proven else Status.FEASIBLE,
         bound=bound,
         mapspace="perfect",
         solve_s=time.perf_counter() - started,
@@ -55,21 +59,16 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
     )
 
 
-def _fewest_cycles(
-    model: Model, solver: cp_model.CpSolver, best: Mapping, cost: Cost, limit_s: float | None
-) -> tuple[Mapping, Cost]:
-    """Among the mappings of the least energy, one of the fewest cycles found within the limit."""
-    if limit_s is not None and limit_s <= 0:
+def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | None) -> tuple[Mapping, Cost]:
+    """Among the mappings of the least energy, which the model now demands, one of the fewest cycles."""
+    if cost.cycles == 1 or (limit_s is not None and limit_s <= 0):
         return best, cost
-    expression, _, _ = model.energy
-    model.model.add(expression == round(solver.objective_value))
-    model.model.add(model.cycles <= cost.cycles - 1)
-    model.model.minimize(model.cycles)
-    again = _solver(limit_s)
-    if again.solve(model.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    model.model.minimize(model.cycles(cost.cycles - 1))
+    solver = _solver(limit_s)
+    if solver.solve(model.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return best, cost
-    faster = _mapping(model, again)
-    return faster, _checked(model.space, faster, cost.energy, round(again.objective_value))
+    faster = _mapping(model, solver)
+    return faster, _checked(model.space, faster, model.energy.value(solver), round(solver.objective_value))
 
 
 def _solver(time_limit_s: float | None) -> cp_model.CpSolver:

@@ -37,8 +37,38 @@ class Node:
     reach: Extents
 
 
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A sum of `terms` (price, units) and a `constant`, exact."""
+
+    terms: tuple[tuple[Fraction, Linear], ...]
+    constant: Fraction
+
+    def value(self, solver: cp_model.CpSolver) -> Fraction:
+        """The exact value in a solution."""
+        return self.constant + sum((price * solver.value(units) for price, units in self.terms), Fraction(0))
+
+    def integer(self, tables: Tables, most: int = 2**53) -> tuple[Linear, Fraction, bool]:
+        """(expression, unit, exact): the value is `unit * expression + constant`.
+
+        Where the expression could exceed `most`, beyond which solvers lose integers, the unit is coarser, prices are
+        rounded down and `exact` is false: then the value is at least that.
+        """
+        denominator = math.lcm(*(price.denominator for price, _ in self.terms))
+        prices = [int(price * denominator) for price, _ in self.terms]
+        unit = math.gcd(*prices) or 1
+        largest = sum(
+            price // unit * tables.bound(units)[1] for price, (_, units) in zip(prices, self.terms, strict=True)
+        )
+        exact = largest <= most
+        if not exact:
+            unit *= -(-largest // most)
+        expression = sum(price // unit * units for price, (_, units) in zip(prices, self.terms, strict=True))
+        return expression, Fraction(unit, denominator), exact
+
+
 class Model:
-    """The CP-SAT model of a mapspace; `energy` is its linear objective and `cycles` a variable bounded from below."""
+    """The CP-SAT model of a mapspace; `energy` is its linear objective, `cycles` adds a second one."""
 
     def __init__(self, space: Mapspace) -> None:
         self.space, self.nest, self.arch = space, space.nest, space.arch
@@ -369,31 +399,23 @@ class Model:
     # -- objectives --------------------------------------------------------------------------------------------------
 
     @cached_property
-    def energy(self) -> tuple[Linear, Fraction, Fraction]:
-        """(integer expression, unit, constant): the energy is expression x unit + constant, exactly."""
+    def energy(self) -> Objective:
+        """The energy of the mapping."""
         terms: list[tuple[Fraction, Linear]] = []
-
-        def charge(words: int, energy: Fraction, units: Linear) -> None:
-            if energy and not (isinstance(units, int) and units == 0):
-                terms.append((words * energy, units))
-
-        levels = {level.name: level for level in self.arch.levels}
-        for (name, tensor), (reads, writes) in self.accesses.items():
-            memory = levels[name]
-            words = self.scale(self.nest.tensor(tensor))
-            charge(words, memory.read_energy, reads)  # type: ignore[union-attr]
-            charge(words, memory.write_energy, writes)  # type: ignore[union-attr]
-        for (name, tensor), (delivered, reduced) in self.moves.items():
-            fanout = levels[name]
-            words = self.scale(self.nest.tensor(tensor))
-            charge(words, fanout.deliver_energy, delivered)  # type: ignore[union-attr]
-            charge(words, fanout.reduce_energy, reduced)  # type: ignore[union-attr]
-        constant = self.nest.operations * self.arch.compute.energy
-        denominator = math.lcm(*(coef.denominator for coef, _ in terms))
-        integers = [int(coef * denominator) for coef, _ in terms]
-        common = math.gcd(*integers) or 1
-        expression: Linear = sum((n // common) * units for n, (_, units) in zip(integers, terms, strict=True))
-        return expression, Fraction(common, denominator), constant
+        for memory in self.arch.memories:
+            for tensor in self.nest.tensors:
+                reads, writes = self.accesses.get((memory.name, tensor.name), (0, 0))
+                words = self.scale(tensor)
+                terms += [(words * memory.read_energy, reads), (words * memory.write_energy, writes)]
+        for fanout in self.arch.fanouts:
+            for tensor in self.nest.tensors:
+                delivered, reduced = self.moves[fanout.name, tensor.name]
+                words = self.scale(tensor)
+                terms += [(words * fanout.deliver_energy, delivered), (words * fanout.reduce_energy, reduced)]
+        charged = tuple(
+            (energy, units) for energy, units in terms if energy and not (isinstance(units, int) and units == 0)
+        )
+        return Objective(charged, self.nest.operations * self.arch.compute.energy)
 
     def active(self) -> cp_model.IntVar:
         """Instances of the compute unit that the mapping uses."""
@@ -404,11 +426,10 @@ class Model:
         factors = [self.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
         return self.tables.product(factors, f"active{fanouts}")
 
-    @cached_property
-    def cycles(self) -> cp_model.IntVar:
-        """A variable that is at least the cycles of the compute unit and of every bounded memory port."""
+    def cycles(self, most: int) -> cp_model.IntVar:
+        """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port."""
         operations, rate = self.nest.operations, self.arch.compute.rate
-        cycles = self.model.new_int_var(1, 2**52, "cycles")
+        cycles = self.model.new_int_var(1, most, "cycles")
 
         def needed(active: int) -> int:
             return -(-(operations // active) // rate)
@@ -427,15 +448,16 @@ class Model:
                         for (name, tensor), access in self.accesses.items()
                         if name == memory.name
                     )
-                    available = self._instance_cycles(cycles, self.arch.segment[memory.name])
+                    available = self._instance_cycles(cycles, most, self.arch.segment[memory.name])
                     self.model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
         return cycles
 
-    def _instance_cycles(self, cycles: cp_model.IntVar, segment: int) -> cp_model.IntVar:
+    def _instance_cycles(self, cycles: cp_model.IntVar, most: int, segment: int) -> cp_model.IntVar:
         """Cycles x the instances used of a memory in that segment."""
         if segment == 0:
             return cycles
         used = self._active(segment)
-        result = self.model.new_int_var(1, 2**52, f"cycles_x_instances{segment}")
+        largest = most * self.tables.domain(used)[-1]
+        result = self.model.new_int_var(1, largest, f"cycles_x_instances{segment}")
         self.model.add_multiplication_equality(result, [cycles, used])
         return result
