@@ -10,17 +10,19 @@ from mapper.ir import conv
 
 
 def lower(site: Site) -> Lowered:
-    """O[N,G,K,P,Q] += I[N,G,C,..] * W[G,K,C,R,S], K and C per group, I the padded input; InputError if not 1-D or 2-D."""
+    """O[N,G,K,P,Q] += I[N,G,C,..] * W[G,K,C,R,S], K and C per group, I padded; InputError if not 1-D or 2-D."""
     x, w = site.inputs[0], site.inputs[1]
-    images, channels, *size = site.shape(x)
-    filters, per_group, *kernel = site.shape(w)
-    rank = len(size)
+    rank = len(site.shape(x)) - 2
+    if len(site.shape(w)) != rank + 2:
+        raise site.refuse(f"an input of shape {site.shape(x)} and a weight of shape {site.shape(w)} do not fit")
     if rank not in (1, 2):
         raise site.refuse(f"{rank}-D convolution is not supported", "1-D and 2-D are")
+    images, channels, *size = site.shape(x)
+    filters, per_group, *kernel = site.shape(w)
     groups = int(site.attributes.get("group", 1))
     ones = (1,) * rank
     strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
-    if site.ints("kernel_shape", tuple(kernel)) != tuple(kernel) or len(kernel) != rank:
+    if site.ints("kernel_shape", tuple(kernel)) != tuple(kernel):
         raise site.refuse(f"the kernel of the weight {w} is not the attribute kernel_shape")
     if min((groups, *strides, *dilations)) < 1:
         raise site.refuse("group, strides and dilations must be at least 1")

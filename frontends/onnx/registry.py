@@ -17,12 +17,46 @@ FAMILIES: Mapping[str, Callable[[Site], Lowered]] = {
 """MAC operators of the standard domain, by name."""
 
 UNSUPPORTED = frozenset(
-    "Attention CausalConvWithState ConvInteger ConvTranspose DecoderMaskedMultiHeadAttention DecoderMaskedSelfAttention "
-    "DeformConv DynamicQuantizeLSTM DynamicQuantizeMatMul Einsum FlexAttention FusedConv FusedGemm FusedMatMul GRU "
-    "GemmFastGelu GroupQueryAttention LSTM LinearAttention LongformerAttention MatMulBnb4 MatMulInteger "
-    "MatMulIntegerToFloat MatMulNBits MultiHeadAttention NhwcConv NhwcFusedConv PackedAttention "
-    "PackedMultiHeadAttention QAttention QGemm QLinearConv QLinearMatMul QMoE MoE RNN SparseToDenseMatMul "
-    "TransposeMatMul".split()
+    {
+        "Attention",
+        "CausalConvWithState",
+        "ConvInteger",
+        "ConvTranspose",
+        "DecoderMaskedMultiHeadAttention",
+        "DecoderMaskedSelfAttention",
+        "DeformConv",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeMatMul",
+        "Einsum",
+        "FlexAttention",
+        "FusedConv",
+        "FusedGemm",
+        "FusedMatMul",
+        "GRU",
+        "GemmFastGelu",
+        "GroupQueryAttention",
+        "LSTM",
+        "LinearAttention",
+        "LongformerAttention",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "MoE",
+        "MultiHeadAttention",
+        "NhwcConv",
+        "NhwcFusedConv",
+        "PackedAttention",
+        "PackedMultiHeadAttention",
+        "QAttention",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QMoE",
+        "RNN",
+        "SparseToDenseMatMul",
+        "TransposeMatMul",
+    }
 )
 """Operators, of any domain, that multiply and accumulate but have no family yet: refused, never free in silence."""
 
@@ -33,6 +67,13 @@ SHAPE_READERS = frozenset({"Shape", "Size"})
 """Operators that read the shape of their input but not its elements."""
 
 RANDOM = frozenset(
-    "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike SequenceEmpty".split()
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
 )
 """Operators whose output is no constant even if their inputs are."""

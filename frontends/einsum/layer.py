@@ -1,0 +1,75 @@
+"""A layer written by hand, as the command line takes it.
+
+conv K=256 C=48 P=27 Q=27 R=5 S=5 stride=1 dilation=1     dims N G K C P Q R S, K and C per group
+gemm M=16 N=16 K=16 B=4                                   B: batch
+einsum O[m,n] += A[m,k] * B[k,n] m=16 n=16 k=16           the expression quoted or not, the extents in braces or not
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from frontends.spelling import did_you_mean
+from mapper.errors import InputError
+from mapper.ir import LoopNest, conv, gemm, parse_einsum, parse_extents
+
+_CONV_DIMS = ("N", "G", "K", "C", "P", "Q", "R", "S")
+_CONV_STEPS = ("stride", "dilation")
+_GEMM_DIMS = ("M", "N", "K", "B")
+_FORMS = ("conv", "gemm", "einsum")
+
+
+def parse_layer(text: str) -> LoopNest:
+    """The nest that `text` describes; InputError that names the word it cannot read."""
+    form, _, rest = text.strip().partition(" ")
+    match form:
+        case "conv":
+            words = _words(rest, (*_CONV_DIMS, *_CONV_STEPS))
+            dims = {key: _extent(key, value) for key, value in words.items() if key in _CONV_DIMS}
+            steps = {key: _pair(key, value) for key, value in words.items() if key in _CONV_STEPS}
+            return conv(**dims, **steps)  # type: ignore[arg-type]
+        case "gemm":
+            return gemm(**{key: _extent(key, value) for key, value in _words(rest, _GEMM_DIMS).items()})
+        case "einsum":
+            return _einsum(rest)
+    if "+=" in text:  # the text form as `str` prints it
+        return _einsum(text)
+    hint = did_you_mean(form, _FORMS) or f"a layer begins with {', '.join(_FORMS[:-1])} or {_FORMS[-1]}"
+    raise InputError(f"unknown kind of layer '{form}'" if form else "the layer is empty", hint=hint)
+
+
+def _words(text: str, keys: Iterable[str]) -> dict[str, str]:
+    """`key=value` words by key, each at most once."""
+    found: dict[str, str] = {}
+    for word in text.replace(",", " ").split():
+        key, equals, value = word.partition("=")
+        if key not in keys:
+            hint = did_you_mean(key, keys) or f"known: {' '.join(keys)}"
+            raise InputError(f"unknown key '{key}' in '{word}'", hint=hint)
+        if not equals or not value:
+            raise InputError(f"'{word}' has no value", hint=f"write it as {key}=4")
+        if key in found:
+            raise InputError(f"'{key}' is given twice, in '{word}' again")
+        found[key] = value
+    return found
+
+
+def _extent(key: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]+", value) or int(value) < 1:
+        raise InputError(f"'{key}={value}': an extent is a whole number of at least 1")
+    return int(value)
+
+
+def _pair(key: str, value: str) -> tuple[int, int]:
+    """`2` or `2x1`, vertical then horizontal."""
+    parts = value.split("x")
+    if len(parts) > 2 or not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
+        raise InputError(f"'{key}={value}': a {key} is a whole number of at least 1, or two as in 2x1")
+    return int(parts[0]), int(parts[-1])
+
+
+def _einsum(text: str) -> LoopNest:
+    # the expression ends with its last bracket, whatever quotes and braces stand around it and the extents
+    expression, bracket, extents = re.sub(r"[\"'{}]", " ", text).rpartition("]")
+    return parse_einsum((expression + bracket).strip(), parse_extents(extents))

@@ -1,0 +1,115 @@
+"""Finding and reading models: files, the topologies that the onnx package ships, and the survey's networks."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frontends import survey
+from frontends.onnx.shapes import condense
+from frontends.spelling import did_you_mean
+from mapper.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+_SHIPPED = {
+    "alexnet": "light_bvlc_alexnet",
+    "densenet121": "light_densenet121",
+    "inception_v1": "light_inception_v1",
+    "inception_v2": "light_inception_v2",
+    "resnet50": "light_resnet50",
+    "shufflenet": "light_shufflenet",
+    "squeezenet": "light_squeezenet",
+    "vgg19": "light_vgg19",
+    "zfnet512": "light_zfnet512",
+}
+
+
+def short_names() -> list[str]:
+    """The names that stand for a model without a file of the user's: the onnx package's, then the survey's."""
+    return [*_SHIPPED, *survey.names()]
+
+
+def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
+    """The model, where it is from, and its sha256; InputError if there is none of that name or it is no ONNX model.
+
+    A survey network has no file: its path is its name and its hash that of the built model.
+    """
+    if model in survey.names():
+        proto = survey.build(model)
+        return proto, Path(model), hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+    path = _shipped(model) if model in _SHIPPED else Path(model)
+    if not path.exists():
+        hint = did_you_mean(Path(model).name if model.endswith(".onnx") else model, short_names())
+        raise InputError(
+            f"'{model}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", place=model) from error
+    return _parse(data, model), path, hashlib.sha256(data).hexdigest()
+
+
+def _shipped(name: str) -> Path:
+    spec = find_spec("onnx")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "backend" / "test" / "data" / "light" / f"{_SHIPPED[name]}.onnx"
+
+
+def _parse(data: bytes, place: str) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        proto = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError("this is not an ONNX model, or only a part of one", place=place) from error
+    # bytes that happen to parse give a message without what every model has
+    if not proto.HasField("graph") or not proto.ir_version:
+        raise InputError("this is not an ONNX model, or only a part of one", place=place)
+    if not proto.graph.node:
+        raise InputError("the graph is empty", place=place)
+    return proto
+
+
+def check(proto: onnx.ModelProto, place: str) -> None:
+    """Run ONNX's checker; InputError with its first complaint."""
+    from onnx import checker
+
+    # Two complaints of the checker do not concern a mapping: inputs and outputs of the model without a shape, which the
+    # user or shape inference may supply, and weights that lie beside the file and are not there.
+    checked = _without_external(proto)
+    values = [
+        v.type.tensor_type for v in (*checked.graph.input, *checked.graph.output) if v.type.HasField("tensor_type")
+    ]
+    shapeless = [tensor for tensor in values if not tensor.HasField("shape")]
+    for tensor in shapeless:
+        tensor.shape.SetInParent()
+    try:
+        checker.check_model(checked)
+    except UnicodeDecodeError as error:  # the complaint quotes a name
+        raise InputError("a name in the model is not UTF-8 text", place=place) from error
+    except Exception as error:  # ValidationError, but for some models others too
+        raise InputError(condense(str(error)), place=place) from error
+    finally:
+        for tensor in shapeless:
+            tensor.ClearField("shape")
+
+
+def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, or a copy in which the weights stored beside the file are inputs."""
+    beside = [t for t in proto.graph.initializer if t.data_location == t.EXTERNAL]
+    if not beside:
+        return proto
+    copy = type(proto)()
+    copy.CopyFrom(proto)
+    declared = {v.name for v in copy.graph.input}
+    for tensor in beside:
+        copy.graph.initializer.remove(tensor)
+        if tensor.name not in declared:
+            copy.graph.input.add(name=tensor.name).type.tensor_type.elem_type = tensor.data_type
+    return copy

@@ -1,0 +1,324 @@
+"""Whole models: totals, names, constants, data movement, shapes."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from onnx_cases import loaded, model, saved
+
+from frontends.onnx import files, load, short_names
+from frontends.survey.tables import TABLES
+from mapper.errors import InputError
+from mapper.ir import parse_network
+
+CONV_MACS = {
+    "alexnet": 595_938_432,
+    "inception_v1": 1_430_532_352,
+    "resnet50": 4_087_136_256,
+}
+LAYERS = {
+    "alexnet": 8,
+    "densenet121": 121,
+    "inception_v1": 58,
+    "inception_v2": 70,
+    "resnet50": 54,
+    "shufflenet": 50,
+    "squeezenet": 26,
+    "vgg19": 19,
+    "zfnet512": 8,
+}
+
+
+def conv_macs(network):
+    return sum(layer.nest.operations for layer in network.layers if layer.op == "Conv")
+
+
+@pytest.mark.parametrize("name", short_names())
+def test_every_known_model(name):
+    read = load(name)
+    network = read.network
+    assert network.name == name
+    assert len(network.layers) == LAYERS.get(name, len(network.layers))
+    assert set(read.bindings) == {layer.name for layer in network.layers}
+    assert len({node.name for node in network.nodes}) == len(network.nodes)
+    if name in CONV_MACS:
+        assert conv_macs(network) == CONV_MACS[name]
+    written = {value for node in network.nodes for value in node.outputs}
+    assert {output.name for output in read.proto.graph.output} <= written
+    for node in network.others:  # nothing is free in silence
+        assert (node.reads > 0) != (node.op in {"Reshape", "Flatten", "Unsqueeze", "Dropout"}), node
+    assert parse_network(str(network)) == network
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_survey_totals(name):
+    network = load(name).network
+    table = TABLES[name]
+    assert conv_macs(network) == table.conv_macs
+    assert sum(layer.nest.operations for layer in network.layers) == table.macs
+    assert [layer.name for layer in network.layers] == [layer.name for layer in table.layers]
+
+
+def test_survey_alexnet_is_the_papers():
+    network = load("survey/alexnet").network
+    conv2 = network.layers[1].nest
+    assert conv2.extents == {"N": 1, "G": 2, "K": 128, "C": 48, "P": 27, "Q": 27, "R": 5, "S": 5}
+    assert [node.op for node in network.nodes[:5]] == ["Conv", "Bias", "Relu", "LRN", "MaxPool"]
+    assert network.shapes["CONV1_out"] == (1, 96, 55, 55)
+
+
+def test_the_hash_is_the_files(tmp_path):
+    path = saved(model([helper.make_node("Relu", ["x"], ["y"])], {"x": (2, 3)}, ["y"]), tmp_path)
+    read = load(path)
+    assert read.sha256 == hashlib.sha256((tmp_path / "case.onnx").read_bytes()).hexdigest()
+    assert read.path == tmp_path / "case.onnx"
+    assert load("survey/vgg16").sha256 == load("survey/vgg16").sha256
+
+
+def test_a_model_without_layers(tmp_path):
+    network = loaded(model([helper.make_node("Relu", ["x"], ["y"])], {"x": (2, 3)}, ["y"]), tmp_path).network
+    assert network.layers == ()
+    assert [(n.name, n.reads, n.writes) for n in network.others] == [("Relu_0", 6, 6)]
+
+
+def test_names(tmp_path):
+    """Given names survive; empty and doubled ones become the operator and its index, also where that is taken."""
+    names = ["a", "", "twice", "twice", "Relu_1"]
+    nodes = [helper.make_node("Relu", [f"x{i}"], [f"x{i + 1}"], name=name) for i, name in enumerate(names)]
+    network = loaded(model(nodes, {"x0": (2,)}, ["x5"]), tmp_path).network
+    assert [n.name for n in network.nodes] == ["a", "Relu_1_2", "Relu_2", "Relu_3", "Relu_1"]
+
+
+def test_bias_is_a_node_of_its_own(tmp_path):
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["y"], name="c"),
+        helper.make_node("Add", ["y", "y"], ["z"], name="c/bias"),
+    ]
+    network = loaded(model(nodes, {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3), "b": (3,)}, ["z"]), tmp_path).network
+    assert [(n.name, n.op, n.inputs, n.reads, n.writes) for n in network.nodes] == [
+        ("c", "Conv", ("x", "w"), 0, 0),
+        ("c/bias_2", "Bias", ("b",), 3, 0),
+        ("c/bias", "Add", ("y",), 12, 12),
+    ]
+
+
+def test_constants_are_no_nodes(tmp_path):
+    """Weights that nodes make of constants, however far, cost nothing; what an input reaches is kept."""
+    filled = helper.make_tensor("value", TensorProto.FLOAT, [1], [0.5])
+    nodes = [
+        helper.make_node("Constant", [], ["dims"], value_ints=[4, 5]),
+        helper.make_node("ConstantOfShape", ["dims"], ["w0"], value=filled),
+        helper.make_node("Transpose", ["w0"], ["w1"], perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "w1"], ["y"], name="mm"),
+        helper.make_node("RandomNormal", [], ["noise"], shape=[3, 4]),
+        helper.make_node("Add", ["y", "noise"], ["z"], name="add"),
+    ]
+    network = loaded(model(nodes, {"x": (3, 5)}, ["z"]), tmp_path).network
+    assert [n.name for n in network.nodes] == ["mm", "RandomNormal_4", "add"]
+    assert network.layers[0].nest.extents == {"M": 3, "N": 4, "K": 5}
+    assert network.others[-1].reads == 24
+
+
+def test_data_movement(tmp_path):
+    nodes = [
+        helper.make_node("Reshape", ["x", "to"], ["r"], name="reshape"),
+        helper.make_node("Dropout", ["r"], ["d"], name="dropout"),
+        helper.make_node("Dropout", ["d"], ["e", "mask"], name="masked"),
+        helper.make_node("Cast", ["mask"], ["m"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Shape", ["e"], ["s"], name="shape"),
+        helper.make_node("PRelu", ["e", "slope"], ["p"], name="prelu"),
+        helper.make_node("Split", ["p"], ["left", "right"], name="split", axis=1),
+    ]
+    constants = {"to": np.array([3, 4], np.int64), "slope": np.ones(4, np.float32)}
+    network = loaded(model(nodes, {"x": (2, 6)}, ["m", "left"], constants=constants), tmp_path).network
+    assert {n.name: (n.reads, n.writes) for n in network.nodes} == {
+        "reshape": (0, 0),
+        "dropout": (0, 0),
+        "masked": (12, 24),
+        "cast": (12, 12),
+        "shape": (0, 2),
+        "prelu": (16, 12),
+        "split": (12, 6),
+    }
+
+
+def test_nodes_out_of_order_are_sorted(tmp_path):
+    nodes = [
+        helper.make_node("Relu", ["b"], ["c"], name="third"),
+        helper.make_node("Relu", ["a"], ["b"], name="second"),
+        helper.make_node("Relu", ["x"], ["a"], name="first"),
+    ]
+    network = loaded(model(nodes, {"x": (2,)}, ["c"]), tmp_path).network
+    assert [n.name for n in network.nodes] == ["first", "second", "third"]
+
+
+def test_cycle(tmp_path):
+    nodes = [
+        helper.make_node("Add", ["x", "c"], ["b"], name="one"),
+        helper.make_node("Relu", ["b"], ["c"], name="two"),
+    ]
+    with pytest.raises(InputError, match="the graph has a cycle: one -> two -> one"):
+        loaded(model(nodes, {"x": (2,)}, ["c"]), tmp_path)
+
+
+def test_local_functions_are_inlined(tmp_path):
+    body = [helper.make_node("MatMul", ["a", "b"], ["m"], name="inner"), helper.make_node("Relu", ["m"], ["r"])]
+    function = helper.make_function("own", "Dense", ["a", "b"], ["r"], body, [helper.make_opsetid("", 17)])
+    proto = model([helper.make_node("Dense", ["x", "w"], ["y"], domain="own")], {"x": (2, 3), "w": (3, 4)}, ["y"],
+                  domains=["own"])  # fmt: skip
+    proto.functions.append(function)
+    assert [n.op for n in loaded(proto, tmp_path).network.nodes] == ["MatMul", "Relu"]
+
+
+def branches(op):
+    """A model with `op` in both branches of an If, on values from outside."""
+    body = [
+        helper.make_graph([helper.make_node(op, ["x", "w"], [f"{b}_y"])], b, [],
+                          [helper.make_tensor_value_info(f"{b}_y", TensorProto.FLOAT, [2, 2])])
+        for b in ("then", "else")
+    ]  # fmt: skip
+    node = helper.make_node("If", ["cond"], ["y"], name="if", then_branch=body[0], else_branch=body[1])
+    proto = model([node], {"x": (2, 2), "w": (2, 2)}, ["y"])
+    proto.graph.input.append(helper.make_tensor_value_info("cond", TensorProto.BOOL, []))
+    return proto
+
+
+def test_subgraphs_read_what_they_capture(tmp_path):
+    (node,) = loaded(branches("Add"), tmp_path).network.nodes
+    assert (node.inputs, node.reads, node.writes) == (("cond", "x", "w"), 9, 4)
+
+
+def test_products_in_subgraphs_are_refused(tmp_path):
+    with pytest.raises(InputError, match="If node if: MatMul in a subgraph is not supported"):
+        loaded(branches("MatMul"), tmp_path)
+
+
+def test_symbolic_dimension(tmp_path):
+    proto = model([helper.make_node("Relu", ["x"], ["y"], name="r")], {"x": ("batch", 3, None)}, ["y"])
+    with pytest.raises(InputError, match=r"tensor x .*dimension 0 is the symbol 'batch'.*--shape x=1x3x1"):
+        loaded(proto, tmp_path)
+    network = loaded(proto, tmp_path, x=(2, 3, 4)).network
+    assert network.shapes == {"x": (2, 3, 4), "y": (2, 3, 4)}
+
+
+def test_shapes_replace_what_the_file_says():
+    network = load("resnet50", {"gpu_0/data_0": (1, 3, 256, 256)}).network
+    assert network.layers[0].nest.extents["P"] == 128
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({"data": (1, 3, 4, 4)}, "no input 'data'.*did you mean data_0"),
+        ({"nothing like it": (1,)}, "no input.*its inputs: data_0"),
+        ({"data_0": (3, 224, 224)}, "has 4 dimensions, the given shape 3"),
+        ({"data_0": (1, 3, 224, 0)}, "at least 1"),
+        ({"data_0": (1, 4, 224, 224)}, "4 channels"),
+    ],
+)
+def test_bad_shapes(shapes, words):
+    with pytest.raises(InputError, match=words):
+        load("alexnet", shapes)
+
+
+def test_shapes_that_need_folding(tmp_path):
+    """A target shape that goes through arithmetic on constants and on a known shape."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("ReduceProd", ["shape"], ["all"], keepdims=1),
+        helper.make_node("Div", ["all", "four"], ["rows"]),
+        helper.make_node("Concat", ["rows", "four"], ["to"], axis=0),
+        helper.make_node("Reshape", ["x", "to"], ["y"]),
+        helper.make_node("MatMul", ["y", "w"], ["z"], name="mm"),
+    ]
+    proto = model(nodes, {"x": (3, 8), "w": (4, 5)}, ["z"], constants={"four": np.array([4], np.int64)})
+    network = loaded(proto, tmp_path).network
+    assert network.layers[0].nest.extents == {"M": 6, "N": 5, "K": 4}
+    assert network.nodes[0].name == "Reshape_4"
+
+
+def test_custom_operators_of_known_shape_are_kept(tmp_path):
+    proto = model([helper.make_node("Odd", ["x"], ["y"], domain="own"), helper.make_node("Relu", ["y"], ["z"])],
+                  {"x": (2, 3)}, ["z"], domains=["own"])  # fmt: skip
+    with pytest.raises(InputError, match="Odd node Odd_0: the shape of tensor y is unknown"):
+        loaded(proto, tmp_path)
+    proto.graph.value_info.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [5]))
+    assert [(n.op, n.reads, n.writes) for n in loaded(proto, tmp_path).network.nodes] == [("Odd", 6, 5), ("Relu", 5, 5)]
+
+
+def test_weights_beside_the_file_are_not_read(tmp_path):
+    proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (2, 64)}, ["y"],
+                  constants={"w": np.ones((64, 3), np.float32)})  # fmt: skip
+    onnx.save_model(proto, tmp_path / "case.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert load(str(tmp_path / "case.onnx")).network.layers[0].nest.extents == {"M": 2, "N": 3, "K": 64}
+    (tmp_path / "w.bin").unlink()
+    load(str(tmp_path / "case.onnx"))
+
+
+def test_bad_files(tmp_path):
+    good = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (2, 3)}, ["y"])
+    data = good.SerializeToString()
+    bad = {"truncated": data[: len(data) * 2 // 3], "text": b"<html></html>", "empty": b"", "two": b"\x08\x03"}
+    for name, content in bad.items():
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+        with pytest.raises(InputError, match="not an ONNX model"):
+            load(str(tmp_path / f"{name}.onnx"))
+    with pytest.raises(InputError, match=r"[Dd]irectory"):
+        load(str(tmp_path))
+    with pytest.raises(InputError, match=r"'restnet50' is neither a file nor a known model \(did you mean resnet50"):
+        load("restnet50")
+    with pytest.raises(InputError, match="did you mean survey/alexnet"):
+        load("survey/alexnt")
+    with pytest.raises(InputError, match="known: alexnet"):
+        load("zzzzzzzz")
+
+
+def test_bad_graphs(tmp_path):
+    def refuse(proto, words):
+        with pytest.raises(InputError, match=words) as caught:
+            loaded(proto, tmp_path)
+        assert "\n" not in str(caught.value)
+        assert "case.onnx" in str(caught.value)
+
+    def relu(read, write):
+        return helper.make_node("Relu", [read], [write], name="r")
+
+    refuse(model([], {"x": (2,)}, []), "the graph is empty")
+    refuse(model([relu("missing", "y")], {"x": (2,)}, ["y"]), "Relu node r: it reads missing, which nothing produces")
+    refuse(model([relu("x", "x")], {"x": (2,)}, ["x"]), "the value x is produced twice")
+    refuse(model([helper.make_node("Konv", ["x"], ["y"])], {"x": (2,)}, ["y"]), "No Op registered for Konv")
+    refuse(model([relu("x", "y")], {"x": (2,)}, ["z"]), "z")
+    nodes = [helper.make_node("Add", ["x", "w"], ["y"], name="a")]
+    refuse(model(nodes, {"x": (2, 3), "w": (4, 5)}, ["y"]), "tensor y.*shape inference says: .*Incompatible dimensions")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 10**5), st.integers(0, 2), st.binary(max_size=3)), min_size=1, max_size=4)
+)
+def test_damaged_files(changes, tmp_path_factory):
+    """A model with bytes replaced, inserted and left out is read or refused in one line, whatever it is."""
+    data = bytearray(files.read("squeezenet")[1].read_bytes())
+    for position, removed, inserted in changes:
+        position %= len(data)
+        data[position : position + removed] = inserted
+    path = tmp_path_factory.mktemp("damaged") / "case.onnx"
+    path.write_bytes(data)
+    try:
+        load(str(path))
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+def test_importing_the_frontends_loads_nothing_heavy():
+    code = (
+        "import sys, frontends, frontends.onnx, frontends.survey, frontends.einsum; frontends.onnx.short_names();"
+        "assert not {'onnx', 'onnxruntime', 'networkx'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
