@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from frontends.onnx import files, graph
 from frontends.onnx.binding import Binding
-from frontends.onnx.registry import FAMILIES, SHAPE_READERS, UNSUPPORTED, VIEWS
+from frontends.onnx.registry import FAMILIES, SHAPE_READERS, UNMAPPED, VIEWS
 from frontends.onnx.shapes import Shapes, infer, override
 from frontends.onnx.site import Lowered, Site
 from mapper.errors import InputError
@@ -99,20 +99,25 @@ def _layer(node: onnx.NodeProto, shapes: Shapes) -> Lowered:
 
 
 def _other(node: onnx.NodeProto, shapes: Shapes, used: set[str]) -> Node:
-    unsupported = [op for op in (node.op_type, *graph.operators_inside(node)) if op in UNSUPPORTED]
-    inside = [op for op in graph.operators_inside(node) if op in FAMILIES]
-    if unsupported or inside:
-        what = f"{unsupported[0]} is not supported" if unsupported else f"{inside[0]} in a subgraph is not supported"
-        raise InputError(f"{what}: it multiplies and accumulates, but cannot be mapped", place=graph.place(node))
+    note = _note(node)
     inputs = graph.reads(node)
     outputs = tuple(value for value in node.output if value in used) or tuple(node.output[:1])
     if _is_view(node, outputs):
         return Node(node.name, node.op_type, inputs, outputs)
     try:
         reads = 0 if node.op_type in SHAPE_READERS else sum(map(shapes.elements, inputs))
-        return Node(node.name, node.op_type, inputs, outputs, None, reads, sum(map(shapes.elements, outputs)))
+        writes = sum(map(shapes.elements, outputs))
+        return Node(node.name, node.op_type, inputs, outputs, None, reads, writes, note)
     except InputError as error:
         raise InputError(error.message, place=graph.place(node), hint=error.hint) from error
+
+
+def _note(node: onnx.NodeProto) -> str:
+    """What the node's traffic does not say: arithmetic that is not counted."""
+    inside = set(graph.operators_inside(node))
+    if node.op_type in UNMAPPED or inside & (UNMAPPED | set(FAMILIES)):
+        return "its multiply-accumulates are not counted"
+    return ""
 
 
 def _is_view(node: onnx.NodeProto, outputs: tuple[str, ...]) -> bool:

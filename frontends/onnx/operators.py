@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frontends.onnx.registry import FAMILIES, SHAPE_READERS, UNSUPPORTED, VIEWS
+from frontends.onnx.registry import FAMILIES, SHAPE_READERS, UNMAPPED, VIEWS
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
@@ -18,12 +18,12 @@ def treatments() -> dict[str, str]:
 def _treatment(name: str) -> str:
     if name in FAMILIES:
         return "mapped: a loop nest"
-    if name in UNSUPPORTED:
-        return "refused: multiplies and accumulates, but cannot be mapped yet"
+    if name in UNMAPPED:
+        return "data movement, with a note: its multiply-accumulates are not mapped yet and not counted"
     if name in VIEWS:
         return "view: moves nothing" + (" (as inference runs it)" if name == "Dropout" else "")
     if name in SHAPE_READERS:
         return "data movement: writes its output, reads no elements"
     if name in _CONTROL_FLOW:
-        return "data movement: reads its inputs, writes its outputs; refused if a body multiplies and accumulates"
+        return "data movement: reads its inputs, writes its outputs; with a note if a body multiplies and accumulates"
     return "data movement: reads its inputs, writes its outputs; folded if all inputs are constant"

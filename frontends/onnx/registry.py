@@ -16,7 +16,7 @@ FAMILIES: Mapping[str, Callable[[Site], Lowered]] = {
 }
 """MAC operators of the standard domain, by name."""
 
-UNSUPPORTED = frozenset(
+UNMAPPED = frozenset(
     {
         "Attention",
         "CausalConvWithState",
@@ -58,7 +58,7 @@ UNSUPPORTED = frozenset(
         "TransposeMatMul",
     }
 )
-"""Operators, of any domain, that multiply and accumulate but have no family yet: refused, never free in silence."""
+"""Operators, of any domain, that multiply and accumulate but have no family yet: kept, and said to be so."""
 
 VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators that move nothing (Dropout as inference runs it)."""

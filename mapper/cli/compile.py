@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -48,6 +49,9 @@ def run(request: Request) -> None:
     shapes = parse_shapes(request.shapes)
     model = load(request.model, shapes)
     network = model.network
+    for node in network.others:
+        if node.note:
+            print(f"mapper: warning: {node.op} node {node.name}: {node.note}", file=sys.stderr)
     paths = schedule_paths(layer.name for layer in network.layers)
     folder = Folder(request.output) if request.output else None
     if folder:

@@ -15,7 +15,8 @@ class Node:
     """One operation of a model.
 
     A node with a `nest` multiplies and accumulates and is mapped. One without is data movement: it reads `reads` and
-    writes `writes` elements of the outermost memory; both are 0 for a view (Reshape), which moves nothing.
+    writes `writes` elements of the outermost memory; both are 0 for a view (Reshape), which moves nothing. `note` says
+    what that leaves out, if anything.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Node:
     nest: LoopNest | None = None
     reads: int = 0
     writes: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Network:
         for n in self.nodes:
             inputs, outputs = (" ".join(map(quote, names)) for names in (n.inputs, n.outputs))
             head = f"{quote(n.name)} {quote(n.op)} ({inputs}) -> ({outputs})"
-            lines.append(f"layer {head} : {n.nest}" if n.nest else f"other {head} : reads {n.reads} writes {n.writes}")
+            moved = f"reads {n.reads} writes {n.writes}{f' note {json.dumps(n.note)}' if n.note else ''}"
+            lines.append(f"layer {head} : {n.nest}" if n.nest else f"other {head} : {moved}")
         return "\n".join(lines) + "\n"
 
 

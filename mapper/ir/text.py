@@ -102,7 +102,8 @@ def _node(line: str, words: list[str]) -> Node:
     if words[0] == "layer":
         return Node(name, op, inputs, outputs, parse_nest(line[line.rindex(" : ") + 3 :]))
     counts = dict(zip(words[end + 1 :: 2], words[end + 2 :: 2], strict=True))
-    return Node(name, op, inputs, outputs, None, int(counts["reads"]), int(counts["writes"]))
+    note = _unquote(counts.get("note", ""))
+    return Node(name, op, inputs, outputs, None, int(counts["reads"]), int(counts["writes"]), note)
 
 
 def _unquote(word: str) -> str:

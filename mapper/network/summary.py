@@ -48,6 +48,7 @@ def summary(
                 "bytes": exact(t.bytes),
                 "energy_pj": exact(t.energy),
                 "cycles": t.cycles,
+                **({"note": t.node.note} if t.node.note else {}),
             }
             for t in compiled.transfers
         ],

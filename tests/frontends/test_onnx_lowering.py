@@ -125,7 +125,7 @@ def test_refused(proto, words, tmp_path):
 
 
 @pytest.mark.parametrize("op", ["ConvTranspose", "Einsum", "LSTM"])
-def test_operators_that_multiply_without_a_family_are_refused(op, tmp_path):
+def test_operators_that_multiply_without_a_family_are_kept_and_say_so(op, tmp_path):
     inputs = {
         "ConvTranspose": {"x": (1, 2, 4, 4), "w": (2, 3, 3, 3)},
         "Einsum": {"a": (2, 3), "b": (3, 4)},
@@ -133,5 +133,7 @@ def test_operators_that_multiply_without_a_family_are_refused(op, tmp_path):
     }[op]
     attributes = {"Einsum": {"equation": "ij,jk->ik"}, "LSTM": {"hidden_size": 4}}.get(op, {})
     proto = model([helper.make_node(op, list(inputs), ["y"], name="it", **attributes)], inputs, ["y"])
-    with pytest.raises(InputError, match=f"{op} node it: {op} is not supported"):
-        loaded(proto, tmp_path)
+    (node,) = loaded(proto, tmp_path).network.nodes
+    elements = [math.prod(shape) for shape in inputs.values()]
+    assert (node.name, node.op, node.nest, node.reads) == ("it", op, None, sum(elements))
+    assert node.writes > 0 and node.note == "its multiply-accumulates are not counted"
