@@ -1,0 +1,1 @@
+"""What docs/benchmarks.md shows: `python -m benchmarks` prints its tables."""
