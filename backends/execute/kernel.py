@@ -1,6 +1,9 @@
-"""The counting executor's interpreter: one compiled function for all mappings. Needs numba; import it late.
+"""The counting executor's interpreter, compiled once for all mappings. Needs numba; import it late.
 
-It walks the items of a `Program` down and up again, as the loops demand, with all instances in lockstep. Every word
+All compiled functions are in this file, because numba recompiles when it changes and looks at no other: whoever
+changes a constant that is imported here touches this file too.
+
+It walks the items of a `Program` down and up again, as its loops demand, with all instances in lockstep. Every word
 is moved and every operation done on `store`, one array with the tiles of all memory instances. NaN is poison: a word
 that holds NaN was never loaded or lies outside the tile's box. In output tiles `held` tells which words hold a
 partial sum; the others are empty.
@@ -15,133 +18,408 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from backends.execute.machine import (
+    DELIVERED,
+    EMPTY,
+    LOCKSTEP,
+    OK,
+    OPERATIONS,
+    OUTSIDE,
+    POISON,
+    READ,
+    REDUCED,
+    STEPS,
+    WRITE,
+    Machine,
+)
 from backends.execute.program import LOOP, PARFOR, Ints, Program
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.uint8]
-
-OK, POISON, OUTSIDE, UNHELD, LOCKSTEP = range(5)
-READ, WRITE = 0, 1
-DELIVERED, REDUCED = 0, 1
-OPERATIONS, STEPS = 0, 1
-CHUNK = 4096  # entries of an address table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile with numba, once and for all later runs."""
+    """Compile with numba and keep the machine code for later processes."""
     return cast(F, njit(cache=True, error_model="numpy")(function))
 
 
 @compiled
-def run(
-    p: Program, store: Floats, held: Flags, accesses: Ints, moves: Ints, totals: Ints
-) -> tuple[int, int]:
-    """Run a program whose operands are in the homes of `store`; elsewhere it holds NaN.
-
-    Adds to `accesses` [node, READ or WRITE], `moves` [fan-out, tensor, DELIVERED or REDUCED] and `totals`
-    [OPERATIONS or STEPS]. Returns an error code and the node it concerns.
-    """
-    items, dims, nodes, ranks = len(p.kind), len(p.extents), len(p.parent), p.stride.shape[1]
-    width, segments, requests = p.instances[-1], len(p.instances), len(p.terms)
-    tail = items - len(p.tail_dim)
-    # per segment and instance: where each dim's piece begins, how long it is, whether all pieces are there
-    offset = np.zeros((segments, dims, width), np.int64)
-    length = np.zeros((segments, dims, width), np.int64)
-    active = np.zeros((segments, width), np.bool_)
-    length[0, :, 0] = p.extents
-    active[0, 0] = True
-    # per loop: its index, its trips and what its dim was before
-    index = np.zeros(items, np.int64)
-    trips = np.zeros(items, np.int64)
-    saved_offset = np.zeros((items, width), np.int64)
-    saved_length = np.zeros((items, width), np.int64)
-    saved_active = np.zeros((items, width), np.bool_)
-    # per node and instance: the box of its tile, the address in the parent where the box begins, the outermost level
-    # at which nobody else asks for the same, and the instance that asks in its place further out
-    origin = np.zeros((nodes, ranks, width), np.int64)
-    extent = np.ones((nodes, ranks, width), np.int64)
-    source = np.zeros((nodes, width), np.int64)
-    level = np.zeros((nodes, width), np.int64)
-    asker = np.zeros((nodes, width), np.int64)
-    leader = np.zeros(p.group.shape, np.int64)
-    stamp = np.zeros(p.group.shape, np.int64)
-    event = 0
-    # per node: the addresses of the latest box, relative to its beginning, in parent and node
-    table = np.zeros((nodes, 3, CHUNK), np.int64)
-    table_count = np.zeros((nodes, max(ranks, 1 + len(p.tail_dim))), np.int64)
-    scratch = np.zeros(max(1, np.max(np.where(p.roll_rank >= 0, p.words, 0))), np.float64)
-    steps = np.zeros((nodes, 3, table_count.shape[1]), np.int64)
-    for n in range(nodes):
-        if p.parent[n] < 0:
-            v = p.tensor[n]
-            for t in range(p.terms[v]):
-                extent[n, p.term_rank[v, t], 0] += p.term_coef[v, t] * (p.extents[p.term_dim[v, t]] - 1)
-        else:
-            steps[n, 0, :ranks] = p.stride[p.parent[n]]
-            steps[n, 1, :ranks] = p.stride[n]
-    first = nodes - requests
-    steps[first, :, : 1 + len(p.tail_dim)] = p.tail_stride
-
-    item, down = 0, True
-    while item >= 0:
+def run(p: Program, m: Machine) -> tuple[int, int]:
+    """Run a program on a fresh machine; an error code and the node it concerns."""
+    tail, segments, requests = len(p.items) - len(p.tail_dim), len(p.instances), len(p.terms)
+    item, code, node = p.instances[0] - 1, OK, -1  # 0, but not a literal: numba would compile everything twice
+    down = item == 0
+    while item >= 0 and code == OK:
         if item == tail:
-            s = segments - 1
-            for n in range(first, nodes):
-                event += 1
-                if locate(p, n, offset[s], length[s], active[s], origin, extent, source) != OK:
-                    return OUTSIDE, p.parent[n]
-                share(p, n, active[s], extent, source, level, asker, leader, stamp, event)
-            code, n = operate(
-                p, length[s], active[s], source, level, asker, table, table_count, steps, store, held,
-                accesses, moves, totals,
-            )
-            if code != OK:
-                return code, n
-            item, down = item - 1, False
-            continue
-        s = p.segment[item]
-        if p.kind[item] == LOOP:
-            d, size, count = p.dim[item], p.step[item], p.instances[s]
+            for request in range(len(p.nodes) - requests, len(p.nodes)):
+                if code == OK:
+                    code, node = locate(p, m, request, segments - 1), p.nodes[request].parent
+                    share(p, m, request, segments - 1)
+            if code == OK:
+                code, node = operate(p, m)
+            down = False
+        elif p.items[item].kind == LOOP:
+            down = iterate(p, m, item, down)
+        elif p.items[item].kind == PARFOR:
             if down:
-                index[item], trips[item] = 0, 0
-                for r in range(count):
-                    saved_offset[item, r] = offset[s, d, r]
-                    saved_length[item, r] = length[s, d, r]
-                    saved_active[item, r] = active[s, r]
-                    if active[s, r]:
-                        trips[item] = max(trips[item], (length[s, d, r] + size - 1) // size)
-            else:
-                index[item] += 1
-            down = index[item] < trips[item]
-            if down:
-                skip = index[item] * size
-                for r in range(count):
-                    left = saved_length[item, r] - skip
-                    offset[s, d, r] = saved_offset[item, r] + skip
-                    length[s, d, r] = min(size, left)
-                    active[s, r] = saved_active[item, r] and left > 0
-            else:
-                for r in range(count):
-                    offset[s, d, r] = saved_offset[item, r]
-                    length[s, d, r] = saved_length[item, r]
-                    active[s, r] = saved_active[item, r]
-        elif p.kind[item] == PARFOR:
-            if down:
-                spread(
-                    p.instances[s], p.pieces[item], p.dim[item], p.step[item],
-                    offset[s], length[s], active[s], offset[s + 1], length[s + 1], active[s + 1],
-                )
-        else:
-            n = p.node[item]
-            if p.parent[n] >= 0:
-                code = OK
-                output = p.tensor[n] == requests - 1
-                if down:
-                    event += 1
-                    kept = p.roll_rank[n] >= 0 and index[p.roll_item[n]] > 0
-                    ...
-            if code != OK: ...
+                spread(p, m, item)
+        elif p.nodes[p.items[item].node].parent >= 0:
+            n, s = p.items[item].node, p.items[item].segment
+            if not down and p.nodes[n].tensor == requests - 1:
+                code, node = drain(p, m, n, s)
+            elif down:
+                code, node = locate(p, m, n, s), p.nodes[n].parent
+                share(p, m, n, s)
+                if code == OK and p.nodes[n].tensor == requests - 1:
+                    begin(p, m, n, s)
+                elif code == OK:
+                    code = fetch(p, m, n, s)
         item += 1 if down else -1
-    return OK, -1
+    return code, node
+
+
+@compiled
+def iterate(p: Program, m: Machine, item: int, enter: bool) -> bool:
+    """Enter a temporal loop or go to its next iteration; False, with the state restored, once there is none."""
+    s, d, size = p.items[item].segment, p.items[item].dim, p.items[item].step
+    count = p.instances[s]
+    if enter:
+        trips = 0
+        for r in range(count):
+            m.outer_offset[item, r] = m.offset[s, d, r]
+            m.outer_length[item, r] = m.length[s, d, r]
+            m.outer_active[item, r] = m.active[s, r]
+            if m.active[s, r]:
+                trips = max(trips, (m.length[s, d, r] + size - 1) // size)
+        m.iteration[item], m.trips[item] = 0, trips
+    else:
+        m.iteration[item] += 1
+    more = m.iteration[item] < m.trips[item]
+    if more:
+        skip = m.iteration[item] * size
+        for r in range(count):
+            left = m.outer_length[item, r] - skip
+            m.offset[s, d, r] = m.outer_offset[item, r] + skip
+            m.length[s, d, r] = min(size, left)
+            m.active[s, r] = m.outer_active[item, r] if left > 0 else 0
+    else:
+        for r in range(count):
+            m.offset[s, d, r] = m.outer_offset[item, r]
+            m.length[s, d, r] = m.outer_length[item, r]
+            m.active[s, r] = m.outer_active[item, r]
+    return bool(more)
+
+
+@compiled
+def spread(p: Program, m: Machine, item: int) -> None:
+    """Give each instance of a spatial loop its piece."""
+    s, cut, size, pieces = p.items[item].segment, p.items[item].dim, p.items[item].step, p.items[item].pieces
+    for d in range(len(p.extents)):
+        for q in range(p.instances[s]):
+            for i in range(pieces):
+                skip = i * size if d == cut else 0
+                left = m.length[s, d, q] - skip
+                m.offset[s + 1, d, q * pieces + i] = m.offset[s, d, q] + skip
+                m.length[s + 1, d, q * pieces + i] = min(size, left) if d == cut else left
+    for q in range(p.instances[s]):
+        for i in range(pieces):
+            m.active[s + 1, q * pieces + i] = m.active[s, q] if m.length[s, cut, q] > i * size else 0
+
+
+@compiled
+def locate(p: Program, m: Machine, n: int, s: int) -> int:
+    """Find the box that each instance needs and its place in the parent's tile."""
+    count, ratio, outer, v = p.instances[s], p.nodes[n].ratio, p.nodes[n].parent, p.nodes[n].tensor
+    roll_rank = p.nodes[n].roll_rank
+    if roll_rank >= 0:
+        for r in range(count):
+            m.previous[0, r], m.previous[1, r] = m.origin[n, roll_rank, r], m.extent[n, roll_rank, r]
+    for k in range(p.stride.shape[1]):
+        for r in range(count):
+            m.origin[n, k, r] = 0
+            m.extent[n, k, r] = 1
+    for t in range(p.terms.shape[1]):
+        d, coef, k = p.terms[v, t].dim, p.terms[v, t].coef, p.terms[v, t].rank
+        for r in range(count):
+            m.origin[n, k, r] += coef * m.offset[s, d, r]
+            m.extent[n, k, r] += coef * (m.length[s, d, r] - 1)
+    base, span, inside = p.nodes[outer].base, p.nodes[outer].span, True
+    for r in range(count):
+        q = r if ratio == 1 else r // ratio
+        m.source[n, r] = base + q * span
+    for k in range(p.stride.shape[1]):
+        stride = p.stride[outer, k]
+        for r in range(count):
+            q = r if ratio == 1 else r // ratio
+            skip = m.origin[n, k, r] - m.origin[outer, k, q]
+            m.source[n, r] += skip * stride
+            fits = skip >= 0 and skip + m.extent[n, k, r] <= m.extent[outer, k, q]
+            inside &= fits or not m.active[s, r]
+    return OK if inside else OUTSIDE
+
+
+@compiled
+def share(p: Program, m: Machine, n: int, s: int) -> None:
+    """Find out who asks for the same words in this step as the first active instance of its group."""
+    m.event[0] += 1
+    event, levels, ranks = m.event[0], p.nodes[n].levels, p.stride.shape[1]
+    for r in range(p.instances[s]):
+        if not m.active[s, r]:
+            continue
+        level, asker = levels, r
+        while level > 0:
+            row = p.nodes[n].group_row + level - 1
+            g = p.group[row, r]
+            if m.leader_event[row, g] != event:
+                m.leader_event[row, g], m.leader[row, g] = event, r
+            else:
+                first = m.leader[row, g]
+                same = m.source[n, first] == m.source[n, r]
+                for k in range(ranks):
+                    same &= m.extent[n, k, first] == m.extent[n, k, r]
+                if same:
+                    asker = first
+                    break
+            level -= 1
+        m.level[n, r], m.asker[n, r] = level, asker
+
+
+@compiled
+def outline(m: Machine, row: int, depth: int) -> tuple[int, bool]:
+    """Words of the box in `cursor`, and whether the table has its addresses; if not, they are about to be walked."""
+    words, known = 1, True
+    for k in range(depth):
+        known &= m.table_count[row, k] == m.cursor[k]
+        m.table_count[row, k] = m.cursor[k]
+        words *= m.cursor[k]
+    known &= words <= m.table.shape[2]
+    if not known:
+        for k in range(depth):
+            m.cursor[k] = 0
+        for stream in range(3):
+            m.position[stream] = 0
+    return words, known
+
+
+@compiled
+def walk(m: Machine, row: int, depth: int) -> int:
+    """Fill the table with the next addresses of the box, last rank fastest; how many."""
+    filled, last = 0, depth - 1
+    while filled < m.table.shape[2] and m.cursor[0] < m.table_count[row, 0]:
+        length = min(m.table_count[row, last] - m.cursor[last], m.table.shape[2] - filled)
+        for stream in range(3):
+            at, stride = m.position[stream], m.table_stride[row, stream, last]
+            for i in range(length):
+                m.table[row, stream, filled + i] = at + i * stride
+            m.position[stream] += length * stride
+        filled += length
+        m.cursor[last] += length
+        k = last
+        while k > 0 and m.cursor[k] == m.table_count[row, k]:
+            for stream in range(3):
+                back = m.cursor[k] * m.table_stride[row, stream, k]
+                m.position[stream] += m.table_stride[row, stream, k - 1] - back
+            m.cursor[k] = 0
+            m.cursor[k - 1] += 1
+            k -= 1
+    return filled
+
+
+@compiled
+def fetch(p: Program, m: Machine, n: int, s: int) -> int:
+    """Load the tile of an input or weight in each instance."""
+    ranks, outer, rank = p.stride.shape[1], p.nodes[n].parent, p.nodes[n].roll_rank
+    rolls = rank >= 0 and m.iteration[p.nodes[n].roll_item] > 0
+    for r in range(p.instances[s]):
+        if not m.active[s, r]:
+            continue
+        start, own, to = m.source[n, r], p.nodes[n].base + r * p.nodes[n].span, np.int64(0)
+        for i in range(p.nodes[n].words if rolls else 0):
+            m.scratch[i] = m.store[own + i]
+        for i in range(p.nodes[n].words):
+            m.store[own + i] = np.nan
+        for k in range(ranks):
+            m.cursor[k] = m.extent[n, k, r]
+        if rolls:
+            shared = roll(p, m, n, r)
+            m.cursor[rank] = m.extent[n, rank, r] - shared
+            start, to = start + shared * p.stride[outer, rank], shared * p.stride[n, rank]
+        words, known = outline(m, n, ranks)
+        left = words
+        while left > 0:
+            size = left if known else walk(m, n, ranks)
+            for i in range(size):
+                value = m.store[start + m.table[n, 0, i]]
+                if value != value:
+                    return POISON
+                m.store[own + to + m.table[n, 1, i]] = value
+            left -= size
+        m.accesses[n, WRITE] += words
+        if m.level[n, r] == 0:
+            m.accesses[outer, READ] += words
+        for level in range(max(1, m.level[n, r]), p.nodes[n].levels + 1):
+            m.moves[p.network[n, level - 1], p.nodes[n].tensor, DELIVERED] += words
+    return OK
+
+
+@compiled
+def roll(p: Program, m: Machine, n: int, r: int) -> int:
+    """Put back the words that the previous tile, in `scratch`, shares with the new one; how far along the rank.
+
+    A word that was poisoned there stays so, and shows when it is used.
+    """
+    ranks, rank, row = p.stride.shape[1], p.nodes[n].roll_rank, len(p.nodes) + n
+    shift = m.origin[n, rank, r] - m.previous[0, r]
+    shared = max(0, min(m.previous[1, r] - shift, m.extent[n, rank, r]))
+    m.cursor[rank] = shared
+    left, known = outline(m, row, ranks)
+    while left > 0:
+        size = left if known else walk(m, row, ranks)
+        for i in range(size):
+            at = m.table[row, 1, i]
+            m.store[p.nodes[n].base + r * p.nodes[n].span + at] = m.scratch[at + shift * p.stride[n, rank]]
+        left -= size
+    # the walk has used the cursor
+    for k in range(ranks):
+        m.cursor[k] = m.extent[n, k, r]
+    return int(shared)
+
+
+@compiled
+def begin(p: Program, m: Machine, n: int, s: int) -> None:
+    """Start the output tile of each instance: one of a group gets the partial sums that exist, the others zeros."""
+    ranks, outer = p.stride.shape[1], p.nodes[n].parent
+    for r in range(p.instances[s]):
+        if not m.active[s, r]:
+            continue
+        own, start, refills = p.nodes[n].base + r * p.nodes[n].span, m.source[n, r], 0
+        for i in range(p.nodes[n].words):
+            m.store[own + i] = np.nan
+            m.held[own + i] = 0
+        for k in range(ranks):
+            m.cursor[k] = m.extent[n, k, r]
+        left, known = outline(m, n, ranks)
+        while left > 0:
+            size = left if known else walk(m, n, ranks)
+            for i in range(size):
+                at, to = start + m.table[n, 0, i], own + m.table[n, 1, i]
+                if m.level[n, r] == 0 and m.held[at]:
+                    m.store[to] = m.store[at]
+                    m.held[to] = 1
+                    refills += 1
+                else:
+                    m.store[to] = 0.0
+            left -= size
+        m.accesses[outer, READ] += refills
+        m.accesses[n, WRITE] += refills
+        for level in range(p.nodes[n].levels):
+            m.moves[p.network[n, level], p.nodes[n].tensor, DELIVERED] += refills
+
+
+@compiled
+def drain(p: Program, m: Machine, n: int, s: int) -> tuple[int, int]:
+    """Bring the output tiles of all instances to the parent; a group's partial sums are added on the way."""
+    ranks, outer = p.stride.shape[1], p.nodes[n].parent
+    for r in range(p.instances[s]):
+        if not m.active[s, r]:
+            continue
+        own, start, level = p.nodes[n].base + r * p.nodes[n].span, m.source[n, r], m.level[n, r]
+        for k in range(ranks):
+            m.cursor[k] = m.extent[n, k, r]
+        words, known = outline(m, n, ranks)
+        left = words
+        while left > 0:
+            size = left if known else walk(m, n, ranks)
+            for i in range(size):
+                at, to = own + m.table[n, 1, i], start + m.table[n, 0, i]
+                value = m.store[at]
+                if value != value:
+                    return POISON, n
+                if not m.held[at]:
+                    return EMPTY, n
+                if m.store[to] != m.store[to]:
+                    return POISON, outer
+                # the first of a group replaces the parent's old sum, which was its own to begin with
+                m.store[to] = value if level == 0 else m.store[to] + value
+                m.held[to] = 1
+            left -= size
+        m.accesses[n, READ] += words
+        if level == 0:
+            m.accesses[outer, WRITE] += words
+        else:
+            m.moves[p.network[n, level - 1], p.nodes[n].tensor, REDUCED] += words
+    return OK, n
+
+
+@compiled
+def operate(p: Program, m: Machine) -> tuple[int, int]:
+    """Do the operations of the tail in each instance.
+
+    Instances may run one after another because each does exactly the steps of the longest one, or the first few of
+    each loop: a group's first instance does every step that the others do. That is checked, not assumed.
+    """
+    s, depth, requests = len(p.instances) - 1, 1 + len(p.tail_dim), len(p.terms)
+    first = len(p.nodes) - requests
+    output, row = first + requests - 1, first
+    outer = p.nodes[output].parent
+    steps, longest = 1, 0
+    for dim in p.tail_dim:
+        most = 0
+        for r in range(p.instances[s]):
+            if m.active[s, r]:
+                most = max(most, m.length[s, dim, r])
+        steps *= most
+    for r in range(p.instances[s]):
+        if not m.active[s, r]:
+            continue
+        m.cursor[0] = 1
+        for k in range(1, depth):
+            m.cursor[k] = m.length[s, p.tail_dim[k - 1], r]
+            for n in range(first, first + requests):
+                if m.cursor[k] > m.length[s, p.tail_dim[k - 1], m.asker[n, r]]:
+                    return LOCKSTEP, n
+        operations, known = outline(m, row, depth)
+        left, sums = operations, 0
+        a, b, c = m.source[first, r], m.source[first + 1, r], m.source[output, r]
+        while left > 0:
+            size = left if known else walk(m, row, depth)
+            done, held = accumulate(m.store, m.held, m.table[row], size, a, b, c)
+            if done < size:
+                for n, at in ((first, a + m.table[row, 0, done]), (first + 1, b + m.table[row, 1, done])):
+                    if m.store[at] != m.store[at]:
+                        return POISON, p.nodes[n].parent
+                return POISON, outer
+            sums += held
+            left -= size
+        longest = max(longest, operations)
+        m.totals[OPERATIONS] += operations
+        for n in range(first, output):
+            if m.level[n, r] == 0:
+                m.accesses[p.nodes[n].parent, READ] += operations
+            for level in range(max(1, m.level[n, r]), p.nodes[n].levels + 1):
+                m.moves[p.network[n, level - 1], p.nodes[n].tensor, DELIVERED] += operations
+        if m.level[output, r] == 0:
+            m.accesses[outer, READ] += sums
+            m.accesses[outer, WRITE] += operations
+        else:
+            if sums < operations:  # a product that should have been added to another one stood alone
+                return LOCKSTEP, output
+            m.moves[p.network[output, m.level[output, r] - 1], p.nodes[output].tensor, REDUCED] += operations
+    m.totals[STEPS] += steps
+    return (OK if steps == longest else LOCKSTEP), output
+
+
+@compiled
+def accumulate(
+    store: NDArray[np.float64], held: NDArray[np.uint8], table: Ints, size: int, a: int, b: int, c: int
+) -> tuple[int, int]:
+    """The operations of a table from three addresses on; how many until poison, and partial sums added to."""
+    sums = 0
+    for i in range(size):
+        at = c + table[2, i]
+        value = store[at] + store[a + table[0, i]] * store[b + table[1, i]]
+        if value != value:
+            return i, sums
+        store[at] = value
+        sums += held[at]
+        held[at] = 1
+    return size, sums

@@ -16,51 +16,63 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapper.arch import Architecture
+from mapper.arch import Architecture, FanOut
 from mapper.errors import VerificationError, all_of
 from mapper.ir import LoopNest, Role, Tensor
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
 
 Ints = NDArray[np.int64]
+Records = Any  # a structured array, whose fields no type checker knows
 
 LOOP, PARFOR, KEEP = 0, 1, 2
 
 
-class Program(NamedTuple):
-    """A lowered mapping: int64 arrays over items i, tail loops l, dims d, tensors v, nodes n, ranks k, levels j."""
+ITEM = np.dtype(
+    [
+        ("kind", np.int64),  # LOOP, PARFOR or KEEP
+        ("dim", np.int64),  # of a loop
+        ("step", np.int64),  # of a loop
+        ("pieces", np.int64),  # instances of a spatial loop for each above it
+        ("node", np.int64),  # of a KEEP
+        ("segment", np.int64),  # spatial loops above
+    ],
+    align=True,
+)
+NODE = np.dtype(
+    [
+        ("tensor", np.int64),
+        ("parent", np.int64),  # next outer storage node of the tensor, -1 at home
+        ("ratio", np.int64),  # instances for each instance of the parent
+        ("base", np.int64),  # address of the tile in instance 0
+        ("span", np.int64),  # from there to the tile of the next instance
+        ("words", np.int64),  # size of the tile
+        ("roll_rank", np.int64),  # rank along which the node rolls, -1 if it does not
+        ("roll_item", np.int64),  # loop along which it rolls
+        ("levels", np.int64),  # fan-outs between parent and node
+        ("group_row", np.int64),  # the node's rows of `group` start here
+    ],
+    align=True,
+)
+TERM = np.dtype([("dim", np.int64), ("coef", np.int64), ("rank", np.int64)], align=True)
 
-    kind: Ints  # [i] LOOP, PARFOR or KEEP
-    dim: Ints  # [i] of a loop
-    step: Ints  # [i] of a loop
-    pieces: Ints  # [i] instances of a spatial loop for each above it
-    node: Ints  # [i] of a KEEP
-    segment: Ints  # [i] spatial loops above
+
+class Program(NamedTuple):
+    """A lowered mapping, over items i, tail loops l, dims d, segments s, tensors v, nodes n, ranks k and levels j."""
+
+    items: Records  # [i] ITEM
+    nodes: Records  # [n] NODE
+    terms: Records  # [v, summand of any rank] TERM, those that are missing with coefficient 0
     tail_dim: Ints  # [l]
     tail_stride: Ints  # [v, 1 + l] distance in the innermost tile; loop 0 is a dummy with a single iteration
     extents: Ints  # [d]
-    terms: Ints  # [v] summands of all ranks
-    term_dim: Ints  # [v, term]
-    term_coef: Ints  # [v, term]
-    term_rank: Ints  # [v, term]
     instances: Ints  # [s]
-    tensor: Ints  # [n]
-    parent: Ints  # [n] next outer storage node of the tensor, -1 at home
-    place: Ints  # [n] segment
-    ratio: Ints  # [n] instances for each instance of the parent
-    base: Ints  # [n] address of the tile in instance 0
-    span: Ints  # [n] from there to the tile of the next instance
-    words: Ints  # [n] size of the tile
     stride: Ints  # [n, k] of the tile
-    roll_rank: Ints  # [n] rank along which the node rolls, -1 if it does not
-    roll_item: Ints  # [n] loop along which it rolls
-    levels: Ints  # [n] fan-outs between parent and node
-    network: Ints  # [n, j] the fan-outs, outermost first
-    group_row: Ints  # [n] the node's rows of `group` start here
+    network: Ints  # [n, j] fan-outs between parent and node, outermost first
     group: Ints  # [group_row + j, r] first instance of the level-j group of instance r
 
 
@@ -71,6 +83,7 @@ class Lowered:
     program: Program
     tensors: tuple[Tensor, ...]  # operands, then the output
     nodes: tuple[Keep, ...]  # storage nodes by number
+    homes: tuple[int, ...]  # node of each tensor's home
     store_words: int
 
 
@@ -100,6 +113,16 @@ class _Context:
         return max(1, *(len(t.ranks) for t in self.tensors))
 
     @property
+    def tail(self) -> list[Loop]:
+        """The innermost temporal loops, as far as no dim repeats; completely split, each counts single steps."""
+        tail: list[Loop] = []
+        for item in reversed(self.mapping.items):
+            if not isinstance(item, Loop) or item.dim in {loop.dim for loop in tail}:
+                break
+            tail.insert(0, item)
+        return tail
+
+    @property
     def dim_index(self) -> dict[str, int]:
         return {d: i for i, (d, _) in enumerate(self.nest.dims)}
 
@@ -107,6 +130,11 @@ class _Context:
         """By relevant dim, its coefficient and padded rank."""
         first = self.ranks - len(tensor.ranks)
         return {term.dim: (term.coef, first + k) for k, rank in enumerate(tensor.ranks) for term in rank}
+
+    def between(self, node: _Node) -> list[FanOut]:
+        """The fan-outs between a node and its parent, outermost first; none at home."""
+        outer = self.nodes[node.parent].depth if node.parent >= 0 else node.depth
+        return [f for f in self.arch.fanouts if outer < self.arch.depth[f.name] < node.depth]
 
     def strides(self, node: _Node) -> list[int]:
         shape = (*(1 for _ in range(self.ranks - len(node.shape))), *node.shape)
@@ -123,17 +151,22 @@ def lower(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Lowered:
     nodes = _nodes(nest, arch, mapping, tensors)
     spatial = [n for item, n in zip(mapping.items, pieces, strict=True) if isinstance(item, ParFor)]
     context = _Context(nest, arch, mapping, tensors, pieces, nodes, np.cumprod([1, *spatial], dtype=np.int64))
-    base, span, store_words = _allocate(context)
+    nodes_array, store_words = _node_records(context)
+    groups, nodes_array["group_row"] = _groups(context)
     program = Program(
-        **_item_arrays(context),
-        **_term_arrays(context),
-        **_node_arrays(context),
-        **_group_arrays(context),
-        base=_ints(base),
-        span=_ints(span),
+        items=_item_records(context),
+        nodes=nodes_array,
+        terms=_term_records(context),
+        tail_dim=_ints(context.dim_index[loop.dim] for loop in context.tail),
+        tail_stride=_tail_strides(context),
+        extents=_ints(n for _, n in nest.dims),
         instances=context.instances,
+        stride=np.array([context.strides(node) for node in nodes], np.int64),
+        network=_networks(context),
+        group=groups,
     )
-    return Lowered(program, tensors, tuple(node.keep for node in nodes if node.keep), store_words)
+    homes = tuple(next(n for n, node in enumerate(nodes) if node.tensor == v) for v in range(len(tensors)))
+    return Lowered(program, tensors, tuple(node.keep for node in nodes if node.keep), homes, store_words)
 
 
 def _ints(values: Iterable[int]) -> Ints:
@@ -165,114 +198,98 @@ def _nodes(nest: LoopNest, arch: Architecture, mapping: Mapping, tensors: Sequen
     return tuple(nodes)
 
 
-def _allocate(context: _Context) -> tuple[list[int], list[int], int]:
-    """Address of each node's tile, distance between its instances, words of all memories.
-
-    The tiles of a memory instance lie one after another, the instances of a memory too.
-    """
-    base, span, end = [0] * len(context.nodes), [0] * len(context.nodes), 0
-    for memory in context.arch.memories:
-        kept = [n for n, node in enumerate(context.nodes) if node.keep and node.keep.memory == memory.name]
-        used = 0
-        for n in kept:
-            base[n] = end + used
-            used += math.prod(context.nodes[n].shape)
-        for n in kept:
-            span[n] = used
-        if kept:
-            end += used * int(context.instances[context.nodes[kept[0]].place])
-    return base, span, end
-
-
-def _item_arrays(context: _Context) -> dict[str, Ints]:
-    items, index = context.mapping.items, context.dim_index
+def _item_records(context: _Context) -> Records:
     node_of = {node.item: n for n, node in enumerate(context.nodes) if node.keep}
-    tail = _tail(items)
-    dims = [loop.dim for loop in tail]
-    innermost = [context.nodes[node.parent] for node in context.nodes if not node.keep]
-    stride = np.zeros((len(context.tensors), 1 + len(tail)), np.int64)
-    for v, tensor in enumerate(context.tensors):
-        strides = context.strides(innermost[v])
-        for dim, (coef, rank) in context.terms(tensor).items():
-            if dim in dims:
-                stride[v, 1 + dims.index(dim)] = coef * strides[rank]
-    return {
-        "kind": _ints(LOOP if isinstance(i, Loop) else PARFOR if isinstance(i, ParFor) else KEEP for i in items),
-        "dim": _ints(-1 if isinstance(item, Keep) else index[item.dim] for item in items),
-        "step": _ints(0 if isinstance(item, Keep) else item.step for item in items),
-        "pieces": _ints(context.pieces),
-        "node": _ints(node_of.get(i, -1) for i in range(len(items))),
-        "segment": _ints(sum(isinstance(above, ParFor) for above in items[:i]) for i in range(len(items))),
-        "tail_dim": _ints(index[d] for d in dims),
-        "tail_stride": stride,
-        "extents": _ints(n for _, n in context.nest.dims),
-    }
+    records, segment = np.zeros(len(context.pieces), ITEM), 0
+    for i, (item, pieces) in enumerate(zip(context.mapping.items, context.pieces, strict=True)):
+        if isinstance(item, Keep):
+            records[i] = KEEP, -1, 0, 1, node_of[i], segment
+        else:
+            kind = PARFOR if isinstance(item, ParFor) else LOOP
+            records[i] = kind, context.dim_index[item.dim], item.step, pieces, -1, segment
+            segment += isinstance(item, ParFor)
+    return records
 
 
-def _tail(items: Sequence[Item]) -> list[Loop]:
-    """The innermost temporal loops, as far as no dim repeats; completely split, each counts single steps."""
-    tail: list[Loop] = []
-    for item in reversed(items):
-        if not isinstance(item, Loop) or item.dim in {loop.dim for loop in tail}:
-            break
-        tail.insert(0, item)
-    return tail
-
-
-def _term_arrays(context: _Context) -> dict[str, Ints]:
-    count = [len(t.dims) for t in context.tensors]
-    table = np.zeros((3, len(count), max(1, *count)), np.int64)
+def _term_records(context: _Context) -> Records:
+    records = np.zeros((len(context.tensors), max(1, *(len(t.dims) for t in context.tensors))), TERM)
     for v, tensor in enumerate(context.tensors):
         for at, (dim, (coef, rank)) in enumerate(context.terms(tensor).items()):
-            table[:, v, at] = context.dim_index[dim], coef, rank
-    dim, coef, rank = (np.ascontiguousarray(part) for part in table)
-    return {"terms": _ints(count), "term_dim": dim, "term_coef": coef, "term_rank": rank}
+            records[v, at] = context.dim_index[dim], coef, rank
+    return records
 
 
-def _node_arrays(context: _Context) -> dict[str, Ints]:
-    nodes, instances = context.nodes, context.instances
-    places = [(node.place, nodes[node.parent].place if node.parent >= 0 else node.place) for node in nodes]
-    above = [context.mapping.loop_above(node.item) if node.keep and node.keep.rolling else None for node in nodes]
-    terms = [context.terms(tensor) for tensor in context.tensors]
-    return {
-        "tensor": _ints(node.tensor for node in nodes),
-        "parent": _ints(node.parent for node in nodes),
-        "place": _ints(node.place for node in nodes),
-        "ratio": _ints(int(instances[own] // instances[outer]) for own, outer in places),
-        "words": _ints(math.prod(node.shape) for node in nodes),
-        "stride": np.array([context.strides(node) for node in nodes], np.int64),
-        "roll_rank": _ints(terms[n.tensor][a[1].dim][1] if a else -1 for n, a in zip(nodes, above, strict=True)),
-        "roll_item": _ints(a[0] if a else -1 for a in above),
-    }
+def _tail_strides(context: _Context) -> Ints:
+    dims = [loop.dim for loop in context.tail]
+    requests = [node for node in context.nodes if not node.keep]
+    stride = np.zeros((len(requests), 1 + len(dims)), np.int64)
+    for v, request in enumerate(requests):
+        strides = context.strides(context.nodes[request.parent])
+        for dim, (coef, rank) in context.terms(context.tensors[v]).items():
+            if dim in dims:
+                stride[v, 1 + dims.index(dim)] = coef * strides[rank]
+    return stride
 
 
-def _group_arrays(context: _Context) -> dict[str, Ints]:
-    """Who may share: level j joins the instances that differ only in spatial loops it leaves out.
+def _node_records(context: _Context) -> tuple[Records, int]:
+    """The nodes, and the words of all memories.
 
-    Those are the loops over irrelevant dims on coalescing fan-outs inside the first j fan-outs between parent and
-    node. A group is named by the instance that has coordinate 0 in all of them.
+    The tiles of a memory instance lie one after another, and so do the instances of a memory.
     """
-    arch, items, nodes = context.arch, context.mapping.items, context.nodes
-    network = np.full((len(nodes), max(1, len(arch.fanouts))), -1, np.int64)
-    levels, first, rows = [], [], [np.zeros(context.instances[-1], np.int64)]
-    for n, node in enumerate(nodes):
-        outer = nodes[node.parent].depth if node.parent >= 0 else node.depth
-        between = [f for f in arch.fanouts if outer < arch.depth[f.name] < node.depth]
-        network[n, : len(between)] = [arch.fanouts.index(f) for f in between]
-        levels.append(len(between))
+    records, end = np.zeros(len(context.nodes), NODE), 0
+    for n, node in enumerate(context.nodes):
+        outer = context.nodes[node.parent].place if node.parent >= 0 else node.place
+        above = context.mapping.loop_above(node.item) if node.keep and node.keep.rolling else None
+        records[n]["tensor"], records[n]["parent"] = node.tensor, node.parent
+        records[n]["ratio"] = context.instances[node.place] // context.instances[outer]
+        records[n]["words"] = math.prod(node.shape)
+        records[n]["levels"] = len(context.between(node))
+        records[n]["roll_item"], records[n]["roll_rank"] = -1, -1
+        if above:
+            records[n]["roll_item"] = above[0]
+            records[n]["roll_rank"] = context.terms(context.tensors[node.tensor])[above[1].dim][1]
+    for memory in context.arch.memories:
+        kept = [n for n, node in enumerate(context.nodes) if node.keep and node.keep.memory == memory.name]
+        size = sum(int(records[n]["words"]) for n in kept)
+        used = 0
+        for n in kept:
+            records[n]["base"], records[n]["span"] = end + used, size
+            used += int(records[n]["words"])
+        if kept:
+            end += size * int(context.instances[context.nodes[kept[0]].place])
+    return records, end
+
+
+def _networks(context: _Context) -> Ints:
+    fanouts = context.arch.fanouts
+    network = np.full((len(context.nodes), max(1, len(fanouts))), -1, np.int64)
+    for n, node in enumerate(context.nodes):
+        for level, fanout in enumerate(context.between(node)):
+            network[n, level] = fanouts.index(fanout)
+    return network
+
+
+def _groups(context: _Context) -> tuple[Ints, list[int]]:
+    """Who may share, a row for each node and level, and the first row of each node.
+
+    Level j joins the instances that differ only in spatial loops over irrelevant dims on coalescing fan-outs inside
+    the first j fan-outs between parent and node. A group is named by its instance with coordinate 0 in all of them.
+    """
+    first, rows = [], [np.arange(context.instances[-1])]  # a row that no node uses keeps the array from being empty
+    for node in context.nodes:
+        tensor, between = context.tensors[node.tensor], context.between(node)
         first.append(len(rows))
-        tensor = context.tensors[node.tensor]
         for level in range(len(between)):
             joined = {f.name for f in between[level:] if f.coalesces(tensor.role)}
             group = np.arange(context.instances[-1])
             weight = int(context.instances[node.place])
-            for item, pieces in zip(items[: node.item], context.pieces, strict=False):
+            for item, pieces in zip(context.mapping.items[: node.item], context.pieces, strict=False):
                 if isinstance(item, ParFor):
                     weight //= pieces
                     if item.fanout in joined and item.dim not in tensor.dims:
                         group -= group // weight % pieces * weight
             rows.append(group)
-    return {"levels": _ints(levels), "network": network, "group_row": _ints(first), "group": np.array(rows)}
+    return np.array(rows, np.int64), first
 
 
 def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:

@@ -1,0 +1,97 @@
+"""The counting executor: runs a mapping on real numbers and buffers, word by word, and counts what it observes.
+
+It knows nothing of the cost model. Buffers have the size of the tiles, fresh tiles are poisoned, each word is moved
+and each operation done; whether instances share a transfer follows from the addresses they ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Values
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.execute.machine import EMPTY, LOCKSTEP, OK, OUTSIDE, POISON, Machine, machine
+from backends.execute.program import Ints, Lowered, Program, lower
+from backends.execute.reference import operand
+from mapper.arch import Architecture
+from mapper.errors import InputError, MissingExtraError, VerificationError
+from mapper.ir import LoopNest, Tensor
+from mapper.mapping import Access, Counts, Mapping, Moves
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of a run: `output`, float64 of shape `nest.shape(nest.output)`, and the counts observed."""
+
+    output: NDArray[np.float64]
+    counts: Counts
+
+
+def execute(
+    nest: LoopNest, arch: Architecture, mapping: Mapping, operands: Values[str, NDArray[np.generic]]
+) -> Execution:
+    """Run `mapping` on `operands`, the input and the weight by name, of shape `nest.shape(tensor)`.
+
+    Counts are words, operations and lockstep steps over all instances; homes are neither loaded nor drained. Takes
+    some nanoseconds per operation and keeps every tile of every instance in main memory. Raises VerificationError if
+    the hardware could not run the mapping or a word is used that is not where the mapping says, InputError if the
+    operands do not fit the layer or are not finite, MissingExtraError without numba.
+    """
+    run = _kernel()
+    lowered = lower(nest, arch, mapping)
+    values = [_finite(operand(nest, tensor, operands), tensor) for tensor in lowered.tensors[:-1]]
+    state = machine(lowered, len(arch.fanouts), values)
+    code, node = run(lowered.program, state)
+    home = lowered.homes[-1]
+    start = int(lowered.program.nodes[home]["base"])
+    result = slice(start, start + int(lowered.program.nodes[home]["words"]))
+    if code == OK and not state.held[result].all():
+        code, node = EMPTY, home
+    if code != OK:
+        raise _failure(lowered, code, node)
+    accesses = {(keep.memory, keep.tensor): Access(*_row(state.accesses[n])) for n, keep in enumerate(lowered.nodes)}
+    moves = {
+        (fanout.name, tensor.name): Moves(*_row(state.moves[f, v]))
+        for f, fanout in enumerate(arch.fanouts)
+        for v, tensor in enumerate(lowered.tensors)
+    }
+    output = state.store[result].reshape(nest.shape(nest.output)).copy()
+    return Execution(output, Counts(accesses, moves, *_row(state.totals)))
+
+
+def _kernel() -> Callable[[Program, Machine], tuple[int, int]]:
+    try:
+        from backends.execute.kernel import run
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        raise MissingExtraError("numba", "verify") from None
+    return run
+
+
+def _finite(values: NDArray[np.float64], tensor: Tensor) -> NDArray[np.float64]:
+    if not np.isfinite(values).all():  # NaN is the executor's poison, and infinities make it
+        raise InputError(f"operand {tensor.name} holds values that are not finite")
+    return values
+
+
+def _row(counters: Ints) -> tuple[int, int]:
+    first, second = counters.tolist()
+    return first, second
+
+
+def _failure(lowered: Lowered, code: int, node: int) -> VerificationError:
+    what = {
+        POISON: "a word is used that was never loaded or lies outside the tile",
+        OUTSIDE: "a word is asked for that lies outside the tile",
+        EMPTY: "a word of the result was never computed",
+        LOCKSTEP: "an instance works in a step in which the first instance of its group does not",
+    }[code]
+    if node < len(lowered.nodes):
+        keep = lowered.nodes[node]
+        return VerificationError(what, place=f"{keep.tensor} in {keep.memory}")
+    tensor = lowered.tensors[int(lowered.program.nodes[node]["tensor"])]
+    return VerificationError(what, place=f"{tensor.name} at the compute unit")

@@ -1,0 +1,55 @@
+"""The result a layer must have, computed from the nest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from mapper.errors import InputError
+from mapper.ir import LoopNest, Tensor
+
+
+def reference(nest: LoopNest, operands: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
+    """The output of a layer, float64, of shape `nest.shape(nest.output)`.
+
+    `operands` has the input and the weight by name, of shape `nest.shape(tensor)`. Raises InputError if one is
+    missing or its shape differs.
+    """
+    letter = {d: i for i, (d, _) in enumerate(nest.dims)}
+    arguments: list[Any] = []
+    for tensor in nest.tensors:
+        if tensor is nest.output:
+            continue
+        view, dims = _view(nest, tensor, operand(nest, tensor, operands))
+        arguments += [view, [letter[d] for d in dims]]
+    # a dim of the output alone repeats the result along itself
+    alone = [d for d in nest.output.dims if not any(d in t.dims for t in nest.tensors if t is not nest.output)]
+    for d in alone:
+        arguments += [np.ones(nest.extents[d]), [letter[d]]]
+    output = [d for d in nest.output.dims if nest.extents[d] > 1 or d in alone]
+    result = np.einsum(*arguments, [letter[d] for d in output], optimize=True)
+    return np.asarray(result, np.float64).reshape(nest.shape(nest.output))
+
+
+def operand(nest: LoopNest, tensor: Tensor, operands: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
+    """An operand as contiguous float64 values. Raises InputError if it is missing or has another shape."""
+    if tensor.name not in operands:
+        raise InputError(f"no values for operand {tensor.name}", place=str(nest))
+    values = np.ascontiguousarray(operands[tensor.name], np.float64).reshape(np.shape(operands[tensor.name]))
+    if values.shape != nest.shape(tensor):
+        raise InputError(f"{tensor.name} has shape {values.shape}, not {nest.shape(tensor)}", place=str(nest))
+    return values
+
+
+def _view(nest: LoopNest, tensor: Tensor, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:
+    """The operand with an axis for each of its dims of more than one iteration, so that rank coordinates add up."""
+    step = {
+        term.dim: term.coef * stride for rank, stride in zip(tensor.ranks, values.strides, strict=True) for term in rank
+    }
+    dims = [d for d in tensor.dims if nest.extents[d] > 1]
+    view = as_strided(values, [nest.extents[d] for d in dims], [step[d] for d in dims], writeable=False)
+    return view, dims
