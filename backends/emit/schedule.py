@@ -60,13 +60,14 @@ def schedule_data(schedule: Schedule) -> dict[str, Any]:
 
 def to_json(schedule: Schedule) -> str:
     """The schedule as a JSON document."""
-    return json.dumps(schedule_data(schedule), indent=2) + "\n"
+    return json.dumps(schedule_data(schedule), indent=2, ensure_ascii=False) + "\n"
 
 
 def to_yaml(schedule: Schedule) -> str:
     """The schedule as a YAML document, an item of the mapping a line."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     data = schedule_data(schedule)
     rows = []
@@ -78,7 +79,10 @@ def to_yaml(schedule: Schedule) -> str:
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()
-    yaml.dump({**data, "mapping": rows}, stream)
+    # plain scalars lose line ends such as NEL, which node names can hold
+    quoted = {k: DoubleQuotedScalarString(v) if not v.isprintable() else v for k, v in data["layer"].items()}
+    arch = data["arch"] if data["arch"].isprintable() else DoubleQuotedScalarString(data["arch"])
+    yaml.dump({**data, "layer": quoted, "arch": arch, "mapping": rows}, stream)
     return stream.getvalue()
 
 
@@ -98,8 +102,8 @@ def parse_schedule(text: str, place: str) -> Schedule:
     from ruamel.yaml.error import YAMLError
 
     try:
-        data = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+        data = json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:
         raise InputError(f"not a schedule: {' '.join(str(error).split())}", place=place) from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
@@ -121,9 +125,13 @@ def parse_schedule(text: str, place: str) -> Schedule:
 
 
 def _item(row: Any, place: str) -> Item:
+    if isinstance(row, dict) and isinstance(row.get("step"), bool):  # which Python takes for a number
+        row = {**row, "step": str(row["step"])}
     match row:
-        case {"keep": str(memory), "tensor": str(tensor), **rest} if set(rest) <= {"rolling"}:
-            return Keep(memory, tensor, rolling=rest.get("rolling") is True)
+        case {"keep": str(memory), "tensor": str(tensor)} if len(row) == 2:
+            return Keep(memory, tensor)
+        case {"keep": str(memory), "tensor": str(tensor), "rolling": bool(rolling)} if len(row) == 3:
+            return Keep(memory, tensor, rolling)
         case {"for": str(dim), "step": int(step), **rest} if not rest:
             return Loop(dim, step)
         case {"parfor": str(dim), "step": int(step), "fanout": str(fanout), "axis": str(axis), **rest} if not rest:

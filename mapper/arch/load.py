@@ -79,10 +79,11 @@ def parse_architecture(spec: Spec) -> Architecture:
     for source in reader.sequence(top["sources"], "sources") if "sources" in top else ():
         reader.text(source, "a source")
     levels = _Levels(reader, unit, clock).read(top["levels"]) if "levels" in top else ()
-    _raise(reader.problems)
+    name = reader.name(top["name"]) if "name" in top else ""
     description = reader.text(top["description"], "description").strip() if "description" in top else ""
+    _raise(reader.problems)
     try:
-        return Architecture(reader.text(top["name"], "name"), levels, unit, clock, description)
+        return Architecture(name, levels, unit, clock, description)
     except InputError as error:
         raise InputError(error.message, place=reader.place(top["levels"])) from None
 
@@ -129,7 +130,7 @@ class _Levels:
         if "memory" not in keys:
             reader.problem(node, "a memory has the key 'memory' with its name")
             return None
-        name = self._name(keys["memory"])
+        name = self.reader.name(keys["memory"])
         word_bits = 8
         if "word" in keys:
             word_bits = self._integer(keys["word"], _BITS, f"the word of {name}") or 8
@@ -154,7 +155,7 @@ class _Levels:
     def _fanout(self, node: Any) -> FanOut | None:
         reader = self.reader
         keys = reader.mapping(node, _FANOUT, "a fan-out")
-        name = self._name(keys["fanout"])
+        name = self.reader.name(keys["fanout"])
         if "axes" not in keys:
             reader.problem(node, f"fan-out {name} has no axes", "write axes: {x: 16, y: 16}")
             return None
@@ -182,26 +183,20 @@ class _Levels:
     def _axis(self, key: Any, node: Any, fanout: str) -> Axis:
         what = f"axis {key.value} of {fanout}"
         if node.id == "scalar":
-            return Axis(self._name(key), self._integer(node, {"": Fraction(1)}, what) or 1)
+            return Axis(self.reader.name(key), self._integer(node, {"": Fraction(1)}, what) or 1)
         keys = self.reader.mapping(node, ("size", "dims"), what)
         if "size" not in keys:
             self.reader.problem(node, f"{what} has no size")
-            return Axis(self._name(key), 1)
+            return Axis(self.reader.name(key), 1)
         dims = self.reader.words(keys["dims"], (), f"dims of {what}") if "dims" in keys else None
-        return Axis(self._name(key), self._integer(keys["size"], {"": Fraction(1)}, what) or 1, dims)
+        return Axis(self.reader.name(key), self._integer(keys["size"], {"": Fraction(1)}, what) or 1, dims)
 
     def _compute(self, node: Any) -> Compute:
         keys = self.reader.mapping(node, _COMPUTE, "the compute unit")
-        name = self._name(keys["compute"])
+        name = self.reader.name(keys["compute"])
         units = {"": Fraction(1), "operations/cycle": Fraction(1)}
         rate = self._integer(keys["rate"], units, f"the rate of {name}") if "rate" in keys else 1
         return Compute(name, rate or 1, self._energy(keys, "energy", name))
-
-    def _name(self, node: Any) -> str:
-        text = self.reader.text(node, "a name")
-        if not text or any(not (c.isalnum() or c in "_-") for c in text):
-            self.reader.problem(node, f"'{text}' is no name: letters, digits, '_' and '-' only")
-        return text
 
     def _roles(self, keys: dict[str, Any], key: str, name: str, default: frozenset[Role]) -> frozenset[Role]:
         if key not in keys:

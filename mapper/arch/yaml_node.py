@@ -81,6 +81,13 @@ class Reader:
             return ""
         return str(node.value)
 
+    def name(self, node: Any) -> str:
+        """A name: what can stand in a mapping's text and in a file name."""
+        text = self.text(node, "name")
+        if node.id == "scalar" and (not text or any(not (c.isalnum() or c in "_-") for c in text)):
+            self.problem(node, f"'{text}' is no name: letters, digits, '_' and '-' only")
+        return text
+
     def boolean(self, node: Any, what: str) -> bool:
         """true or false."""
         text = self.text(node, what)

@@ -60,5 +60,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
         raise InputError(f"cannot be written: {error.strerror}", place=str(path)) from error
+    finally:
+        if temporary.is_file():  # interrupted or failed: nothing half-written stays
+            temporary.unlink()

@@ -77,7 +77,7 @@ class LoopNest:
     def __post_init__(self) -> None:
         problems = list(self._problems())
         if problems:
-            raise InputError("; ".join(problems), place=str(self) if self.tensors else None)
+            raise InputError("; ".join(problems), place=str(self))
 
     def _problems(self) -> Iterator[str]:
         names = [d for d, _ in self.dims]
@@ -132,6 +132,6 @@ class LoopNest:
         return math.prod(self.shape(tensor, tile))
 
     def __str__(self) -> str:
-        operands = [t for t in self.tensors if t.role is not Role.OUTPUT]
-        einsum = f"{self.output} += {' * '.join(map(str, operands))}"
+        output, operands = ([t for t in self.tensors if (t.role is Role.OUTPUT) is out] for out in (True, False))
+        einsum = f"{' '.join(map(str, output))} += {' * '.join(map(str, operands))}"
         return f"{einsum} {{{' '.join(f'{d}={n}' for d, n in self.dims)}}}"

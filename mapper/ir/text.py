@@ -75,21 +75,21 @@ def parse_network(text: str) -> Network:
     name, tensors, nodes = "", [], []
     for number, line in enumerate(text.splitlines(), 1):
         words = _WORD.findall(line)
-        match words:
-            case []:
-                pass
-            case ["network", quoted]:
-                name = _unquote(quoted)
-            case ["tensor", quoted, shape]:
-                dims = () if shape == "scalar" else tuple(int(n) for n in shape.split("x"))
-                tensors.append((_unquote(quoted), dims))
-            case ["layer" | "other", _, _, *_]:
-                try:
+        try:
+            match words:
+                case []:
+                    pass
+                case ["network", quoted]:
+                    name = _unquote(quoted)
+                case ["tensor", quoted, shape]:
+                    dims = () if shape == "scalar" else tuple(int(n) for n in shape.split("x"))
+                    tensors.append((_unquote(quoted), dims))
+                case ["layer" | "other", _, _, *_]:
                     nodes.append(_node(line, words))
-                except (ValueError, InputError) as error:
-                    raise InputError(str(error), place=f"line {number}") from error
-            case _:
-                raise InputError("expected 'network', 'tensor', 'layer' or 'other'", place=f"line {number}")
+                case _:
+                    raise InputError("expected 'network', 'tensor', 'layer' or 'other'")
+        except (ValueError, KeyError, InputError) as error:
+            raise InputError(f"cannot be read: {error}", place=f"line {number}") from error
     return Network(name, tuple(tensors), tuple(nodes))
 
 

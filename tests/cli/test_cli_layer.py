@@ -1,0 +1,154 @@
+"""`mapper map` and `mapper evaluate`: one layer."""
+
+import json
+
+import pytest
+
+GEMM = "gemm M=16 N=16 K=16"
+
+
+def test_map_prints_what_the_contract_names(mapper):
+    found = mapper("map", GEMM, "--arch", "simple3", "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    data = json.loads(found.out)  # and nothing else
+    # the reference value; 768 words over 16 words a cycle
+    assert (data["status"], data["energy_pj"], data["bound"], data["cycles"]) == ("optimal", 162_048, 162_048, 48)
+    assert data["edp"] == 162_048 * 48
+    assert data["utilization"] == 4096 / (48 * 256)
+    assert isinstance(data["solve_s"], float)
+    assert data["counts"]["DRAM"] == {
+        "A": {"reads": 256, "writes": 0},
+        "B": {"reads": 256, "writes": 0},
+        "O": {"reads": 0, "writes": 256},
+    }
+    assert data["mapping"][:3] == [{"keep": "DRAM", "tensor": t} for t in "ABO"]
+
+
+def test_whole_energies_print_as_whole_numbers(mapper, spec):
+    out = mapper("map", "gemm M=2 N=2 K=2", "--arch", spec, "--format", "json").out
+    assert isinstance(json.loads(out)["energy_pj"], int)
+    spec.write_text(spec.read_text().replace("energy: 1 pJ", "energy: 0.3 pJ"))
+    out = mapper("map", "gemm M=2 N=2 K=2", "--arch", spec, "--format", "json").out
+    # 12 words at 100 pJ, and what the registers and 8 operations cost
+    assert json.loads(out)["energy_pj"] % 1 == pytest.approx(8 * 0.3 % 1)
+
+
+def test_the_table_shows_nest_proof_and_counts(mapper):
+    found = mapper("map", GEMM, "--arch", "simple3")
+    assert (found.code, found.err) == (0, "")
+    assert "O[M,N] += A[M,K] * B[K,N]" in found.out
+    assert "proven optimal" in found.out
+    assert "48 cycles (DRAM shared bound)" in found.out
+
+
+def test_a_time_limit_says_so(mapper):
+    layer = "conv K=64 C=3 P=112 Q=112 R=7 S=7 stride=2"
+    found = mapper("map", layer, "--arch", "simple3", "--time-limit", "0.001", "--format", "json")
+    data = json.loads(found.out)
+    assert (found.code, data["status"]) == (0, "feasible")
+    assert data["bound"] <= 587_855_732 <= data["energy_pj"]
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_what_map_writes_evaluate_reads(mapper, tmp_path, suffix):
+    file = tmp_path / f"schedule.{suffix}"
+    mapped = json.loads(mapper("map", GEMM, "-a", "simple3", "-f", "json", "-o", file).out)
+    found = mapper("evaluate", file, "--arch", "simple3", "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    data = json.loads(found.out)
+    assert {key: data[key] for key in ("energy_pj", "cycles", "edp", "utilization", "counts", "network")} == {
+        key: mapped[key] for key in ("energy_pj", "cycles", "edp", "utilization", "counts", "network")
+    }
+    assert "legal on simple3" in mapper("evaluate", file, "--arch", "simple3").out
+
+
+def test_nothing_is_written_without_o(mapper, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mapper("map", GEMM, "--arch", "simple3").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_says_why_a_mapping_is_illegal(mapper, tmp_path):
+    file = tmp_path / "schedule.yaml"
+    mapper("map", GEMM, "-a", "simple3", "-o", file)
+    file.write_text(file.read_text().replace("{for: N, step: 1}", "{for: N, step: 2}"))
+    found = mapper("evaluate", file, "--arch", "simple3")
+    assert (found.code, found.out) == (1, "")
+    assert found.err == (
+        f"mapper: error: {file}: illegal on simple3: "
+        "dim N is not split completely: pieces of 2 remain at the innermost point\n"
+    )
+
+
+def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
+    file = tmp_path / "schedule.yaml"
+    mapper("map", GEMM, "-a", "simple3", "-o", file)
+    found = mapper("evaluate", file, "--arch", "eyeriss_v1")
+    assert found.code == 1
+    assert "eyeriss_v1 has no memory RF" in found.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["map", "gmem M=2", "--arch", "simple3"], "unknown kind of layer 'gmem' (did you mean gemm?)"),
+        (["map", "gemm M=0", "--arch", "simple3"], "'M=0': an extent is a whole number of at least 1"),
+        (["map", "gemm M=2", "--arch", "simple4"], "no architecture file or name 'simple4' (did you mean simple3"),
+        (["evaluate", "none.yaml", "--arch", "simple3"], "none.yaml: cannot be read: No such file or directory"),
+        (["archs", "show", "eyeris"], "no architecture file or name 'eyeris' (did you mean eyeriss_v1?)"),
+        (["archs", "check", "none"], "no architecture file or name 'none'"),
+        (["verify", "none"], "none/model.json"),
+    ],
+)
+def test_bad_input_gets_one_message_and_code_1(mapper, arguments, message):
+    found = mapper(*arguments)
+    assert (found.code, found.out) == (1, "")
+    assert found.err.startswith("mapper: error: ")
+    assert message in found.err
+    assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["map", GEMM],
+        ["map", "--arch", "simple3"],
+        ["map", GEMM, "--arch", "simple3", "--format", "xml"],
+        ["map", GEMM, "--arch", "simple3", "--objective", "area"],
+        ["map", GEMM, "--arch", "simple3", "--time-limit", "0"],
+        ["map", GEMM, "--arch", "simple3", "--frobnicate"],
+        ["compile", "alexnet"],
+        ["compile", "alexnet", "--arch", "simple3", "--jobs", "0"],
+        ["frobnicate"],
+        ["archs", "frobnicate"],
+    ],
+)
+def test_wrong_usage_is_code_2(mapper, arguments):
+    found = mapper(*arguments)
+    assert (found.code, found.out) == (2, "")
+    assert "Usage: mapper" in found.err
+
+
+def test_a_layer_that_cannot_fit_is_code_3(mapper, spec):
+    spec.write_text(spec.read_text().replace("size: 64 words", "size: 2 words\n    must_keep: [input, weight, output]"))
+    found = mapper("map", "gemm M=2 N=2 K=2", "--arch", spec)
+    assert (found.code, found.out) == (3, "")
+    assert "RF holds 2 words and must keep at least 3 (A 1 + B 1 + O 1): too small by 1" in found.err
+
+
+def test_a_defect_of_ours_is_code_70_with_a_traceback(mapper, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("mapper.search.cpsat.solve", broken)
+    found = mapper("map", GEMM, "--arch", "simple3")
+    assert (found.code, found.out) == (70, "")
+    assert "Traceback" in found.err and "ZeroDivisionError: oops" in found.err
+    assert found.err.splitlines()[-1].startswith("mapper: error: internal error")
+
+
+def test_a_file_that_cannot_be_written_is_the_users_error(mapper, tmp_path):
+    (tmp_path / "file").write_text("")
+    found = mapper("map", "gemm M=2", "--arch", "simple3", "-o", tmp_path / "file" / "schedule.yaml")
+    assert found.code == 1
+    assert "cannot be written" in found.err

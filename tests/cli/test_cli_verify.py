@@ -1,0 +1,87 @@
+"""`--verify` and `mapper verify`: executing what was compiled."""
+
+import json
+import sys
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def build(mapper, model, spec, tmp_path):
+    """A folder of a compilation."""
+    folder = tmp_path / "build"
+    assert mapper("compile", model, "--arch", spec, "-o", folder, "--jobs", 1).code == 0
+    return folder
+
+
+def edit(file, **changes):
+    data = json.loads(file.read_text())
+    data.update(changes)
+    file.write_text(json.dumps(data))
+
+
+def test_compile_verifies_every_layer(mapper, model, spec):
+    found = mapper("compile", model, "--arch", spec, "--jobs", 1, "--verify", "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    verification = json.loads(found.out)["verification"]
+    assert verification.pop("max_relative_error") < 1e-4
+    assert verification == {"layers_checked": 3, "counts_match": True, "passed": True}
+
+
+def test_verify_executes_a_folder(mapper, build):
+    found = mapper("verify", build, "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    assert json.loads(found.out)["passed"] is True
+    assert "executed 3 layers: every count equal to the model's" in mapper("verify", build).out
+
+
+def test_a_summary_that_says_something_else_is_code_4(mapper, build):
+    data = json.loads((build / "summary.json").read_text())
+    data["layers"][0]["energy_pj"] += 1
+    (build / "summary.json").write_text(json.dumps(data))
+    found = mapper("verify", build)
+    assert found.code == 4
+    assert "conv_1.yaml: energy is" in found.err
+
+
+def test_a_model_that_has_changed_is_not_verified(mapper, build, model):
+    edit(build / "model.json", sha256="0")
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (1, "")
+    assert "the model has changed since it was compiled (compile it again)" in found.err
+
+
+def test_a_schedule_that_was_edited_is_checked_first(mapper, build):
+    file = build / "schedule" / "gemm.yaml"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if "for: K" not in line))
+    found = mapper("verify", build)
+    assert found.code == 1
+    assert f"{file}: illegal: dim K is not split completely" in found.err
+
+
+@pytest.mark.parametrize("name", ["summary.json", "model.json"])
+def test_an_unfinished_folder_is_not_verified(mapper, build, name):
+    (build / name).unlink()
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (1, "")
+    assert f"{build / name}: " in found.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_broken_summary_is_named(mapper, build, text):
+    (build / "summary.json").write_text(text)
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (1, "")
+    assert str(build / "summary.json") in found.err
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(mapper, model, spec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    found = mapper("compile", model, "--arch", spec, "--jobs", 1, "--verify")
+    assert (found.code, found.out) == (1, "")
+    assert (
+        "this needs the package 'onnxruntime', which is not installed (pip install 'tilewright[verify]')" in found.err
+    )

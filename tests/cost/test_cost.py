@@ -1,0 +1,125 @@
+"""Energy, cycles and utilisation, from counts."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from strategies import cases
+
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory
+from mapper.cost import evaluate
+from mapper.ir import gemm, parse_nest
+from mapper.mapping import parse_mapping
+
+NEST = gemm(M=2, N=3, K=4)
+MAPPING = parse_mapping("keep HOME A B O\nparfor M 1 F.x\nkeep L1 O\nfor N 1\nfor K 1\n")
+# two instances; HOME: A 24 reads, B 12 (joined), O 6 writes; L1: O 18 + 6 reads and 24 writes, in 12 steps;
+# F delivers A 24 and B 24 words and no re-fills
+
+
+def machine(home=None, inner=None, mesh=None, compute=None):
+    return Architecture(
+        "tiny",
+        (
+            Memory("HOME", **(home or {})),
+            FanOut("F", (Axis("x", 4),), **(mesh or {})),
+            Memory("L1", **(inner or {})),
+            Compute("MAC", **(compute or {})),
+        ),
+    )
+
+
+def cost(**options):
+    return evaluate(NEST, machine(**options), MAPPING)
+
+
+def test_energy_is_the_exact_sum_over_levels():
+    found = cost(
+        home={"read_energy": Fraction(1, 3), "write_energy": Fraction(5)},
+        mesh={"deliver_energy": Fraction(1, 7), "reduce_energy": Fraction(100)},
+        inner={"read_energy": Fraction(1, 10), "write_energy": Fraction(2)},
+        compute={"energy": Fraction(1, 2)},
+    )
+    assert found.energy_by_level == {
+        "HOME": 36 * Fraction(1, 3) + 6 * 5,
+        "F": 48 * Fraction(1, 7),
+        "L1": 24 * Fraction(1, 10) + 24 * 2,
+        "MAC": Fraction(12),
+    }
+    assert found.energy == 42 + Fraction(48, 7) + Fraction(252, 5) + 12
+    assert found.edp == found.energy * found.cycles
+
+
+def test_added_partial_sums_cost_energy():
+    arch = machine(mesh={"reduce_energy": Fraction(3)})
+    mapping = parse_mapping("keep HOME A B O\nparfor K 1 F.x\nfor M 1\nfor N 1\n")
+    # 24 products in 6 outputs: 18 are added to another
+    assert evaluate(NEST, arch, mapping).energy == 18 * 3
+
+
+def test_without_bounded_ports_compute_decides():
+    found = cost()
+    assert found.cycles_by_port == {"MAC": 12}
+    assert (found.cycles, found.bottleneck) == (12, "MAC")
+    assert found.utilization == 24 / (12 * 4)  # two of four instances
+
+
+def test_several_operations_per_cycle():
+    found = cost(compute={"rate": 5})
+    assert found.cycles == 3  # 12 / 5, rounded up
+    assert found.utilization == 24 / (3 * 4 * 5)
+
+
+@pytest.mark.parametrize(
+    ("home", "ports"),
+    [
+        ({"shared_bandwidth": Fraction(1)}, {"HOME shared": 42}),
+        ({"shared_bandwidth": Fraction(5, 2)}, {"HOME shared": 17}),  # 42 / 2.5 = 16.8
+        ({"read_bandwidth": Fraction(4), "write_bandwidth": Fraction(1, 4)}, {"HOME read": 9, "HOME write": 24}),
+    ],
+)
+def test_ports_of_the_home(home, ports):
+    found = cost(home=home)
+    assert found.cycles_by_port == {"MAC": 12, **ports}
+    assert found.cycles == max(12, *ports.values())
+    assert found.bottleneck == max(found.cycles_by_port, key=found.cycles_by_port.get)
+
+
+def test_the_bandwidth_of_all_instances_that_are_used_counts():
+    found = cost(inner={"shared_bandwidth": Fraction(1)})
+    assert found.cycles_by_port["L1 shared"] == 48 // 2
+
+
+def test_clipped_spatial_loops_use_the_most_instances():
+    # M = 5 in pieces of 4 and 1, those over 2 and 1 instances along the other loop: at most 2
+    nest = parse_nest("O[M,N] += A[M,K] * B[K,N] {M=5 N=1 K=1}")
+    mapping = parse_mapping("keep HOME A B O\nfor M 4\nparfor M 2 F.x\nkeep L1 A\nfor M 1\n")
+    arch = machine(inner={"read_bandwidth": Fraction(1)})
+    assert evaluate(nest, arch, mapping).cycles_by_port["L1 read"] == 3  # 5 words over 2 instances
+
+
+def test_bytes_of_the_outermost_memory():
+    found = cost(home={"word_bits": 12})
+    assert (found.home_words, found.home_bytes) == (42, Fraction(42 * 12, 8))
+
+
+@given(cases())
+def test_levels_sum_to_the_total_and_utilisation_is_at_most_1(case):
+    found = evaluate(*case)
+    assert sum(found.energy_by_level.values()) == found.energy
+    assert set(found.energy_by_level) == {level.name for level in case.arch.levels}
+    assert found.cycles == found.cycles_by_port[found.bottleneck] == max(found.cycles_by_port.values())
+    assert 0 < found.utilization <= 1
+
+
+@given(cases())
+def test_energy_is_linear_in_the_energies(case):
+    nest, arch, mapping = case
+    keys = ("read_energy", "write_energy", "deliver_energy", "reduce_energy", "energy")
+    levels = [
+        replace(level, **{key: getattr(level, key) * Fraction(3, 7) for key in keys if hasattr(level, key)})
+        for level in arch.levels
+    ]
+    scaled = evaluate(nest, replace(arch, levels=tuple(levels)), mapping)
+    assert scaled.energy == evaluate(*case).energy * Fraction(3, 7)

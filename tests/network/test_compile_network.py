@@ -1,0 +1,171 @@
+"""Whole networks: each distinct layer once, other nodes counted, totals and summary."""
+
+import csv
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from mapper.arch import Architecture, Compute, Memory
+from mapper.errors import InfeasibleError
+from mapper.ir import Network, Node, Role, gemm
+from mapper.network import compile as compiling
+from mapper.network import compile_network, exact, layers_csv, summary, transfer
+
+HOME = Memory(
+    "DRAM",
+    word_bits=12,
+    read_energy=Fraction(10),
+    write_energy=Fraction(25, 2),
+    read_bandwidth=Fraction(4),
+    write_bandwidth=Fraction(1, 2),
+)
+ARCH = Architecture("tiny", (HOME, Memory("RF", size_words=8), Compute("MAC", energy=Fraction(1))), clock_hz=1000)
+SMALL, LARGE = gemm(M=2, N=2, K=2), gemm(M=4, N=2, K=2)
+NETWORK = Network(
+    "net",
+    (("x", (2, 2)), ("y", (4, 2))),
+    (
+        Node("first", "Gemm", ("x",), ("y",), LARGE),
+        Node("relu", "Relu", ("y",), ("y",), None, 7, 5),
+        Node("view", "Reshape", ("y",), ("y",)),
+        Node("second", "Gemm", ("y",), ("x",), SMALL),
+        Node("third", "Gemm", ("x",), ("y",), LARGE),
+    ),
+)
+
+
+def test_other_nodes_read_and_write_the_outermost_memory():
+    found = transfer(NETWORK.nodes[1], ARCH)
+    assert found.bytes == Fraction((7 + 5) * 12, 8)
+    assert found.energy == 7 * 10 + 5 * Fraction(25, 2)
+    assert found.cycles == 10  # 7 / 4 cycles to read, 5 / 0.5 to write
+    shared = replace(HOME, read_bandwidth=None, write_bandwidth=None, shared_bandwidth=Fraction(5))
+    assert transfer(NETWORK.nodes[1], replace(ARCH, levels=(shared, *ARCH.levels[1:]))).cycles == 3
+
+
+def test_a_view_costs_nothing():
+    found = transfer(NETWORK.nodes[2], ARCH)
+    assert (found.bytes, found.energy, found.cycles) == (0, 0, 0)
+
+
+def test_equal_layers_are_solved_once(monkeypatch):
+    solved = []
+    honest = compiling._solve
+    monkeypatch.setattr(compiling, "_solve", lambda nest, *rest: solved.append(nest) or honest(nest, *rest))
+    compile_network(NETWORK, ARCH)
+    assert solved == [LARGE, SMALL]
+
+
+def test_totals_are_those_of_all_nodes():
+    compiled = compile_network(NETWORK, ARCH)
+    large, small = (compiled.results[nest].cost for nest in (LARGE, SMALL))
+    relu = transfer(NETWORK.nodes[1], ARCH)
+    assert compiled.operations == 2 * 16 + 8
+    assert compiled.energy == 2 * large.energy + small.energy + relu.energy
+    assert compiled.cycles == 2 * large.cycles + small.cycles + relu.cycles
+    assert compiled.home_bytes == 2 * large.home_bytes + small.home_bytes + relu.bytes
+    assert compiled.latency_s == Fraction(compiled.cycles, 1000)
+    assert compile_network(NETWORK, replace(ARCH, clock_hz=None)).latency_s is None
+
+
+def test_an_executor_changes_nothing_but_the_order():
+    reported = []
+    with ThreadPoolExecutor(2) as executor:
+        parallel = compile_network(
+            NETWORK, ARCH, executor=executor, on_solved=lambda nest, result: reported.append((nest, result))
+        )
+    plain = compile_network(NETWORK, ARCH)
+    assert list(parallel.results) == list(plain.results)
+    for nest in (LARGE, SMALL):
+        assert parallel.results[nest].mapping == plain.results[nest].mapping
+    assert dict(reported) == parallel.results
+
+
+def test_every_layer_that_cannot_be_mapped_is_named():
+    arch = replace(ARCH, levels=(replace(HOME, size_words=19), *ARCH.levels[1:]))
+    with pytest.raises(InfeasibleError) as error:
+        compile_network(NETWORK, arch)
+    # 8 + 4 + 8 words; the small layer, of 12, fits
+    assert str(error.value).startswith("layer first: DRAM holds 19 words and must keep at least 20 (A 8 + B 4 + O 8)")
+
+    none = replace(arch, levels=(replace(HOME, size_words=11), *arch.levels[1:]))
+    with pytest.raises(InfeasibleError) as error:
+        compile_network(NETWORK, none)
+    assert [line.partition(":")[0] for line in str(error.value).splitlines()] == ["layer first", "layer second"]
+
+
+def test_required_nodes_that_do_not_fit_are_named_too():
+    arch = replace(ARCH, levels=(HOME, Memory("RF", size_words=2, must_keep=frozenset(Role)), ARCH.compute))
+    with pytest.raises(InfeasibleError, match=r"layer second: RF holds 2 words .* too small by 1"):
+        compile_network(replace(NETWORK, nodes=NETWORK.nodes[3:4]), arch)
+
+
+# -- summary -----------------------------------------------------------------------------------------------------------
+
+
+def test_summary_has_a_row_for_each_node():
+    compiled = compile_network(NETWORK, ARCH)
+    checked = {"passed": True}
+    data = summary(compiled, objective="energy", schedule_of=lambda name: f"{name}.yaml", verification=checked)
+    assert (data["schema"], data["model"], data["arch"]) == ("tilewright.summary/1", "net", "tiny")
+    assert (data["objective"], data["energy_unit"], data["verification"]) == ("energy", "pJ", checked)
+    assert data["totals"] == {
+        "energy_pj": exact(compiled.energy),
+        "cycles": compiled.cycles,
+        "macs": 40,
+        "latency_s": compiled.cycles / 1000,
+        "dram_bytes": exact(compiled.home_bytes),
+    }
+    assert [(row["name"], row["unique_id"], row["schedule"]) for row in data["layers"]] == [
+        ("first", 0, "first.yaml"),
+        ("second", 1, "second.yaml"),
+        ("third", 0, "third.yaml"),
+    ]
+    cost = compiled.results[LARGE].cost
+    row = data["layers"][0]
+    assert isinstance(row.pop("solve_s"), float)
+    assert row == {
+        "name": "first",
+        "op": "Gemm",
+        "unique_id": 0,
+        "dims": {"M": 4, "N": 2, "K": 2},
+        "macs": 16,
+        "status": "optimal",
+        "energy_pj": exact(cost.energy),
+        "cycles": cost.cycles,
+        "edp": exact(cost.energy * cost.cycles),
+        "bound": exact(cost.energy),
+        "utilization": 16 / cost.cycles,
+        "bottleneck": cost.bottleneck,
+        "dram_bytes": exact(cost.home_bytes),
+        "schedule": "first.yaml",
+    }
+    assert data["other_ops"] == [
+        {"name": "relu", "op": "Relu", "bytes": 18, "energy_pj": 132.5, "cycles": 10},
+        {"name": "view", "op": "Reshape", "bytes": 0, "energy_pj": 0, "cycles": 0},
+    ]
+
+
+def test_csv_has_the_rows_of_the_summary():
+    data = summary(compile_network(NETWORK, ARCH), objective="energy", schedule_of=lambda _: None, verification=None)
+    rows = list(csv.DictReader(io.StringIO(layers_csv(data["layers"]))))
+    assert [row["name"] for row in rows] == ["first", "second", "third"]
+    assert rows[0]["dims"] == "M=4 N=2 K=2"
+    assert {key: str(value) for key, value in data["layers"][1].items() if key not in ("dims", "schedule")} == {
+        key: value for key, value in rows[1].items() if key not in ("dims", "schedule")
+    }
+
+
+def test_a_network_without_layers_has_an_empty_table():
+    assert layers_csv([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(Fraction(3), 3), (Fraction(1, 2), 0.5), (10**30, 10**30), (Fraction(10**30), 10**30)]
+)
+def test_whole_numbers_stay_whole(value, printed):
+    assert exact(value) == printed
+    assert type(exact(value)) is type(printed)

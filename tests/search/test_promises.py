@@ -1,0 +1,173 @@
+"""What the search promises besides the optimum."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from strategies import problems
+
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_architecture
+from mapper.errors import InfeasibleError
+from mapper.ir import Role, conv, gemm
+from mapper.mapping import violations
+from mapper.search import Status, cpsat
+from mapper.search.cpsat import solve
+from mapper.search.decode import smallest
+from mapper.search.exhaustive import exhaustive
+from mapper.search.mapspace import Mapspace
+from mapper.search.model import Objective
+
+LARGE = conv(K=64, C=3, P=112, Q=112, R=7, S=7, stride=(2, 2))
+SMALL = gemm(M=4, N=4, K=4)
+SIMPLE3 = load_architecture("simple3")
+
+
+# -- time limits -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.3])
+def test_a_time_limit_leaves_a_legal_mapping_and_a_bound(seconds):
+    result = solve(LARGE, SIMPLE3, time_limit_s=seconds)
+    assert result.status is Status.FEASIBLE
+    assert violations(LARGE, SIMPLE3, result.mapping) == []
+    # the optimum is known
+    assert result.bound <= 587_855_732 <= result.cost.energy
+    assert 0 < result.gap < 1
+
+
+def test_a_generous_time_limit_changes_nothing():
+    limited, free = solve(SMALL, SIMPLE3, time_limit_s=600), solve(SMALL, SIMPLE3)
+    assert (limited.mapping, limited.cost, limited.status) == (free.mapping, free.cost, Status.OPTIMAL)
+
+
+# -- what cannot be mapped ---------------------------------------------------------------------------------------------
+
+
+def test_infeasible_names_the_memory_and_the_amount():
+    required = Memory("RF", size_words=2, must_keep=frozenset(Role))
+    arch = Architecture("tiny", (Memory("HOME"), required, Compute("MAC")))
+    for search in (solve, exhaustive):
+        with pytest.raises(InfeasibleError) as error:
+            search(SMALL, arch)
+        assert str(error.value) == (
+            "RF holds 2 words and must keep at least 3 (A 1 + B 1 + O 1): too small by 1 "
+            "(make the memory larger or let a tensor bypass it in tiny)"
+        )
+
+
+def test_infeasible_names_every_memory():
+    home = Memory("HOME", size_words=40)
+    required = Memory("RF", size_words=1, must_keep=frozenset({Role.INPUT, Role.OUTPUT}))
+    arch = Architecture("tiny", (home, required, Compute("MAC")))
+    with pytest.raises(InfeasibleError) as error:
+        solve(SMALL, arch)
+    assert error.value.message == (
+        "HOME holds 40 words and must keep at least 48 (A 16 + B 16 + O 16): too small by 8; "
+        "RF holds 1 words and must keep at least 2 (A 1 + O 1): too small by 1"
+    )
+
+
+@settings(max_examples=50)
+@given(problems(limit=10**6))
+def test_the_smallest_mapping_is_legal_unless_a_memory_is_too_small(problem):
+    space = Mapspace(*problem)
+    try:
+        space.check()
+    except InfeasibleError:
+        return
+    assert violations(*problem, smallest(space)) == []
+
+
+# -- trust -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_problem_has_the_same_answer():
+    nest = conv(K=16, C=8, P=14, Q=14, R=3, S=3)
+    first, second = solve(nest, SIMPLE3), solve(nest, SIMPLE3)
+    assert (first.mapping, first.bound) == (second.mapping, second.bound)
+
+
+def test_a_wrong_energy_of_the_model_is_an_internal_error(monkeypatch):
+    honest = Objective.value
+    monkeypatch.setattr(Objective, "value", lambda objective, solver: honest(objective, solver) + 1)
+    with pytest.raises(AssertionError, match=r"solver and cost model disagree on .* energy .* against"):
+        solve(SMALL, SIMPLE3)
+
+
+def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch):
+    honest = cpsat.evaluate
+
+    def slower(nest, arch, mapping):
+        cost = honest(nest, arch, mapping)
+        return replace(cost, cycles=cost.cycles + 1)
+
+    monkeypatch.setattr(cpsat, "evaluate", slower)
+    with pytest.raises(AssertionError, match=r"solver and cost model disagree on .* cycles .* against"):
+        solve(SMALL, SIMPLE3)
+
+
+def test_an_illegal_mapping_of_the_solver_is_an_internal_error(monkeypatch):
+    monkeypatch.setattr(cpsat, "violations", lambda *_: ["no good"])
+    with pytest.raises(AssertionError, match="no good"):
+        solve(SMALL, SIMPLE3)
+
+
+def test_a_bound_above_the_energy_is_an_internal_error(monkeypatch):
+    honest = Objective.integer
+
+    def dearer(objective, tables):
+        expression, unit, exact = honest(objective, tables)
+        return expression, unit * 2, exact
+
+    monkeypatch.setattr(Objective, "integer", dearer)
+    with pytest.raises(AssertionError, match=r"bound .* against energy"):
+        solve(SMALL, SIMPLE3)
+
+
+def test_energies_too_fine_for_the_solver_leave_a_stated_gap():
+    odd = Fraction(2**61 + 1, 2**61)  # in integers the objective would exceed 2^53
+    home = Memory("HOME", read_energy=100 * odd, write_energy=Fraction(100))
+    arch = Architecture("tiny", (home, Memory("L1", size_words=6, read_energy=Fraction(1, 3)), Compute("MAC")))
+    nest = gemm(M=4, N=2, K=2)
+    result, tried = solve(nest, arch), exhaustive(nest, arch)
+    assert result.bound <= tried.cost.energy <= result.cost.energy
+    assert result.gap < 1e-9
+    assert (result.status is Status.OPTIMAL) == (result.bound == result.cost.energy)
+
+
+# -- larger mapspaces --------------------------------------------------------------------------------------------------
+
+
+def least(nest, arch):
+    try:
+        return solve(nest, arch).cost.energy
+    except InfeasibleError:
+        return float("inf")
+
+
+def freer(level):
+    """The level with more choices."""
+    match level:
+        case Memory(beside=None):
+            size = None if level.size_words is None else level.size_words + 3
+            return replace(level, may_keep=frozenset(Role), must_keep=frozenset(), size_words=size, rolling=True)
+        case FanOut():
+            return replace(level, axes=tuple(Axis(a.name, a.size + 1) for a in level.axes), reduce=True)
+    return level
+
+
+@settings(max_examples=60)
+@given(problems(limit=10**6))
+def test_a_larger_mapspace_never_costs_more(problem):
+    nest, arch = problem
+    # freeing a network that could not add also makes traffic cheaper, never dearer
+    assert least(nest, replace(arch, levels=tuple(map(freer, arch.levels)))) <= least(nest, arch)
+
+
+def test_a_second_tensor_in_a_buffer_pays():
+    home = Memory("HOME", read_energy=Fraction(100), write_energy=Fraction(100))
+    buffer = Memory("GLB", size_words=8, may_keep=frozenset({Role.INPUT}))
+    arch = Architecture("tiny", (home, buffer, Compute("MAC")))
+    free = replace(arch, levels=(home, replace(buffer, may_keep=frozenset(Role)), arch.compute))
+    assert least(SMALL, free) < least(SMALL, arch)

@@ -1,0 +1,37 @@
+"""Errors: what they say, and their way through a process pool."""
+
+import pickle
+
+import pytest
+
+from mapper.errors import InfeasibleError, InputError, MapperError, MissingExtraError, VerificationError, all_of
+
+
+def test_place_message_and_hint():
+    assert str(InputError("bad key", place="a.yaml:3:1", hint="did you mean size?")) == (
+        "a.yaml:3:1: bad key (did you mean size?)"
+    )
+    assert str(InputError("bad key")) == "bad key"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(MapperError, 1), (InputError, 1), (InfeasibleError, 3), (VerificationError, 4)]
+)
+def test_errors_survive_a_process_pool(kind, code):
+    error = pickle.loads(pickle.dumps(kind("message", place="here", hint="do this")))
+    assert type(error) is kind
+    assert (error.message, error.place, error.hint, error.exit_code) == ("message", "here", "do this", code)
+
+
+def test_a_missing_extra_names_the_command_that_installs_it():
+    error = pickle.loads(pickle.dumps(MissingExtraError("numba", "verify")))
+    assert str(error) == ("this needs the package 'numba', which is not installed (pip install 'tilewright[verify]')")
+    assert error.exit_code == 1
+
+
+def test_several_errors_become_one():
+    first, second = InfeasibleError("one", place="a"), InfeasibleError("two", place="b")
+    assert all_of([]) is None
+    assert all_of([first]) is first
+    both = all_of(iter([first, second]))
+    assert (str(both), both.exit_code) == ("a: one\nb: two", 3)
