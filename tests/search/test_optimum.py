@@ -124,7 +124,7 @@ def test_a_window_rolls_no_further_than_a_node_above_it():
     nest = parse_nest("O[P] += I[C,P+R] * W[C,R] {C=2 P=2 R=3}")
     home = Memory("HOME", read_energy=Fraction(100), write_energy=Fraction(100))
     both = frozenset({Role.INPUT, Role.OUTPUT})
-    small = Memory("L1", size_words=5, may_keep=both, must_keep=both, rolling=True)
+    small = Memory("L1", size_words=5, may_keep=both, must_keep=both, write_energy=Fraction(2), rolling=True)
     same_optimum(nest, Architecture("tiny", (home, small, Compute("MAC"))))
 
 
