@@ -285,6 +285,8 @@ def _rolled(draw: Any, nest: LoopNest, arch: Architecture, items: Sequence[Item]
         if isinstance(item, Keep) and arch.memory(item.memory).rolling:
             tensor, above = nest.tensor(item.tensor), mapping.loop_above(i)
             slides = above is not None and above[1].dim in tensor.sliding_dims
+            between = items[above[0] + 1 : i] if above else ()
+            slides &= all(arch.segment[o.memory] == arch.segment[item.memory] for o in between if isinstance(o, Keep))
             if slides and tensor.role is not Role.OUTPUT and draw(st.integers(0, 3)):
                 found[i] = replace(item, rolling=True)
     return tuple(found)

@@ -103,6 +103,8 @@ def parse_schedule(text: str, place: str) -> Schedule:
 
     try:
         data = json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
+    except RecursionError:
+        raise InputError("not a schedule: nested too deeply", place=place) from None
     except (YAMLError, ValueError) as error:
         raise InputError(f"not a schedule: {' '.join(str(error).split())}", place=place) from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

@@ -1,7 +1,8 @@
 """The counting executor: runs a mapping on real numbers and buffers, word by word, and counts what it observes.
 
 It knows nothing of the cost model. Buffers have the size of the tiles, fresh tiles are poisoned, each word is moved
-and each operation done; whether instances share a transfer follows from the addresses they ask for.
+and each operation done. A network offers a transfer to the instances that differ only in dims of no meaning to the
+tensor; whether they share it follows from the addresses they ask for.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 from frontends.onnx import OnnxModel, graph, pack, unpack
 from frontends.onnx.shapes import table
 from mapper.arch import Architecture
-from mapper.errors import InputError, MissingExtraError
+from mapper.errors import InputError, MapperError, MissingExtraError
 from mapper.ir import LoopNest
 from mapper.mapping import Counts
 from mapper.mapping import Mapping as LayerMapping
@@ -116,12 +116,16 @@ def verify_network(
         if node.name in nests:
             nest, binding = nests[node.name], model.bindings[node.name]
             operands = {name: pack(view, values[view.value]) for name, view in binding.operands.items()}
-            execution = run_layer(nest, arch, mappings[nest], operands)
+            try:
+                execution = run_layer(nest, arch, mappings[nest], operands)
+            except MapperError as error:
+                raise type(error)(error.message, place=f"layer {node.name}", hint=error.hint) from error
             value = binding.result.value
             theirs = reference.pop(value)
             if execution.output.shape != nest.shape(nest.output):
                 raise ValueError(f"{node.name}: output of shape {execution.output.shape} for {nest}")
-            ours = unpack(binding, execution.output, values).astype(theirs.dtype)
+            with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
+                ours = unpack(binding, execution.output, values).astype(theirs.dtype)
             check = _check(node.name, relative_error(ours, theirs), difference(expected[nest], execution.counts))
             checks.append(check)
             if on_layer is not None:

@@ -316,6 +316,9 @@ def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
         if isinstance(item, ParFor) and pieces > 1:
             used[item.fanout, item.axis] *= pieces
             fanout = next(f for f in arch.fanouts if f.name == item.fanout)
+            dims = next(a.dims for a in fanout.axes if a.name == item.axis)
+            if dims is not None and item.dim not in dims:
+                yield f"{_line(item)}: {item.fanout}.{item.axis} does not take this dim"
             if item.dim not in nest.output.dims and not fanout.coalesces(Role.OUTPUT):
                 yield f"{_line(item)}: {item.fanout} cannot add the partial sums of its instances"
     yield from (
@@ -346,6 +349,8 @@ def _problems_of_nodes(nest: LoopNest, arch: Architecture, mapping: Mapping) -> 
                 yield f"{_line(item)}: {item.tensor} is already kept there or further in"
             inner[item.tensor], deepest_node = depth, max(deepest_node, depth)
             tensor, above = nest.tensor(item.tensor), mapping.loop_above(i)
+            if tensor.role not in arch.memory(item.memory).may_keep:
+                yield f"{_line(item)}: {item.memory} has no room for the {tensor.role}"
             used[item.memory] += nest.words(tensor, mapping.tile(i, dict(nest.dims)))
             if item.rolling and (above is None or above[1].dim not in tensor.sliding_dims):
                 yield f"{_line(item)}: the nearest loop above is no temporal loop over a sliding dim of {item.tensor}"

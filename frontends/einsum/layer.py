@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from frontends.spelling import did_you_mean
 from mapper.errors import InputError
 from mapper.ir import LoopNest, conv, gemm, parse_einsum, parse_extents
+from mapper.spelling import did_you_mean
 
 _CONV_DIMS = ("N", "G", "K", "C", "P", "Q", "R", "S")
 _CONV_STEPS = ("stride", "dilation")
@@ -56,15 +56,15 @@ def _words(text: str, keys: Iterable[str]) -> dict[str, str]:
 
 
 def _extent(key: str, value: str) -> int:
-    if not re.fullmatch(r"[0-9]+", value) or int(value) < 1:
-        raise InputError(f"'{key}={value}': an extent is a whole number of at least 1")
+    if not re.fullmatch(r"[0-9]{1,15}", value) or int(value) < 1:
+        raise InputError(f"'{key}={value[:40]}': an extent is a whole number of at least 1 and at most 15 digits")
     return int(value)
 
 
 def _pair(key: str, value: str) -> tuple[int, int]:
     """`2` or `2x1`, vertical then horizontal."""
     parts = value.split("x")
-    if len(parts) > 2 or not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
+    if len(parts) > 2 or not all(re.fullmatch(r"0*[1-9][0-9]{0,14}", part) for part in parts):
         raise InputError(f"'{key}={value}': a {key} is a whole number of at least 1, or two as in 2x1")
     return int(parts[0]), int(parts[-1])
 

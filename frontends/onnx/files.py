@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from frontends import survey
 from frontends.onnx.shapes import condense
-from frontends.spelling import did_you_mean
 from mapper.errors import InputError
+from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import onnx
@@ -42,16 +42,23 @@ def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
         proto = survey.build(model)
         return proto, Path(model), hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
     path = _shipped(model) if model in _SHIPPED else Path(model)
-    if not path.exists():
+    if not _exists(path):
         hint = did_you_mean(Path(model).name if model.endswith(".onnx") else model, short_names())
         raise InputError(
-            f"'{model}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
+            f"'{model[:100]}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
         )
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", place=model) from error
     return _parse(data, model), path, hashlib.sha256(data).hexdigest()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _shipped(name: str) -> Path:

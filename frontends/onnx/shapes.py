@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from frontends.onnx import graph
 from frontends.onnx.registry import RANDOM, SHAPE_READERS
-from frontends.spelling import did_you_mean
 from mapper.errors import InputError
+from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import onnx

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from frontends.spelling import did_you_mean
 from frontends.survey.tables import TABLES, Conv, Fc
 from mapper.errors import InputError
+from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import onnx

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mapper.arch.architecture import ALL_ROLES, Architecture, Axis, Compute, FanOut, Level, Memory
-from mapper.arch.yaml_node import Reader, compose, nearest
+from mapper.arch.yaml_node import Reader, compose
 from mapper.errors import InputError, MapperError, all_of
 from mapper.ir import Role
+from mapper.spelling import nearest
 
 _TOP = ("name", "description", "energy_unit", "clock", "sources", "levels")
 _MEMORY = (
@@ -44,14 +45,17 @@ def find_spec(name: str) -> Spec:
     if name in spec_names():
         return Spec(f"{name}.yaml", (resources.files("arch_specs") / f"{name}.yaml").read_text("utf-8"))
     path = Path(name)
-    if path.is_dir():
-        raise InputError("this is a directory, not an architecture file", place=name)
     try:
+        if path.is_dir():
+            raise InputError("this is a directory, not an architecture file", place=name)
         return Spec(name, path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"no architecture file or name '{name}'", hint=nearest(name, spec_names())) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", place=name) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not a text file", place=name) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot be read: {reason}", place=name[:100]) from error
 
 
 def load_architecture(name: str) -> Architecture:
@@ -74,7 +78,9 @@ def parse_architecture(spec: Spec) -> Architecture:
         reader.problem(top["energy_unit"], f"energy_unit must be pJ or MAC, not '{unit}'")
     clock = None
     if "clock" in top:
-        hertz = reader.quantity(top["clock"], dict(_CLOCK), "clock", lambda v: v > 0 and v.denominator == 1, "positive")
+        hertz = reader.quantity(
+            top["clock"], dict(_CLOCK), "clock", lambda v: v > 0 and v.denominator == 1, "a whole number of Hz"
+        )
         clock = int(hertz) if hertz else None
     for source in reader.sequence(top["sources"], "sources") if "sources" in top else ():
         reader.text(source, "a source")

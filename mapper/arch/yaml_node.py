@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,8 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from mapper.errors import InputError, MapperError
+from mapper.spelling import nearest
 
-_QUANTITY = re.compile(r"\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(\S.*?)?\s*")
+# numbers of a machine have few digits, and no more would fit the solver's integers
+_QUANTITY = re.compile(
+    r"\s*([+-]?[0-9][0-9_]{0,17}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?)\s*((?![eE][+-]?[0-9])[^0-9_.\s].*?)?\s*"
+)
+_LARGEST = 10**15
 
 
 def compose(text: str, file: str) -> Any:
@@ -21,19 +25,14 @@ def compose(text: str, file: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).compose(text)
+    except RecursionError:
+        raise InputError("not a spec: nested too deeply", place=file) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         raise InputError(f"not valid YAML: {error.problem or error.context}", place=place) from error
     except YAMLError as error:
         raise InputError(f"not valid YAML: {str(error).splitlines()[0]}", place=file) from error
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known words most like `word`, or all of them."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
 
 
 @dataclass(slots=True)
@@ -59,7 +58,9 @@ class Reader:
             return found
         known = list(known)
         for key, value in node.value:
-            if key.value not in known:
+            if key.id != "scalar":
+                self.problem(key, f"a key of {what} must be a single word")
+            elif key.value not in known:
                 self.problem(key, f"unknown key '{key.value}' in {what}", nearest(str(key.value), known))
             elif key.value in found:
                 self.problem(key, f"key '{key.value}' is given twice in {what}")
@@ -129,6 +130,9 @@ class Reader:
             self.problem(node, f"{problem} {reason}", f"units: {names}" if names else "write the number alone")
             return None
         value = Fraction(match[1].replace("_", "")) * factor
+        if abs(value) > _LARGEST:
+            self.problem(node, f"{what} is {text}, too large to be meant: at most 1e15 of the base unit")
+            return None
         if not accept(value):
             self.problem(node, f"{what} must be {rule}, not {text}")
             return None

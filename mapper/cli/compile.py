@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,11 +19,12 @@ from typing import Any
 
 from mapper.arch import find_spec, parse_architecture
 from mapper.cli.folder import Folder, schedule_paths
+from mapper.cli.guard import EXIT_INTERNAL, fail
 from mapper.cli.output import console, energy_text, engineering, table
 from mapper.cli.progress import bar
 from mapper.errors import InputError, VerificationError
 from mapper.ir import LoopNest
-from mapper.network import Compiled, compile_network, exact, layers_csv, summary
+from mapper.network import Compiled, check_network, compile_network, exact, layers_csv, summary
 from mapper.search import Result
 
 
@@ -47,15 +50,20 @@ def run(request: Request) -> None:
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
     shapes = parse_shapes(request.shapes)
+    if request.verify:
+        from backends.execute import require_extra
+
+        require_extra()  # before the work, not after it
     model = load(request.model, shapes)
     network = model.network
     for node in network.others:
         if node.note:
             print(f"mapper: warning: {node.op} node {node.name}: {node.note}", file=sys.stderr)
+    check_network(network, arch)
     paths = schedule_paths(layer.name for layer in network.layers)
     folder = Folder(request.output) if request.output else None
     if folder:
-        origin = model.path if request.model.startswith("survey/") else model.path.resolve()
+        origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
         about = {"name": network.name, "path": str(origin), "sha256": model.sha256, "shapes": shapes}
         folder.start(about, spec.text)
     finished: dict[LoopNest, Result] = {}
@@ -76,19 +84,26 @@ def run(request: Request) -> None:
             compiled = compile_network(
                 network, arch, time_limit_s=request.time_limit_s, executor=executor, on_solved=on_solved
             )
-        verification = _verify(model, compiled) if request.verify else None
     except KeyboardInterrupt:
         kept = f"; their schedules are kept in {folder.path}" if folder else ""
         raise KeyboardInterrupt(f"{len(finished)} of {len(network.unique)} distinct layers are solved{kept}") from None
+    except BrokenProcessPool:
+        kept = f"; finished schedules are kept in {folder.path}" if folder else ""
+        fail(EXIT_INTERNAL, f"a solver process died, perhaps for want of memory: try --jobs 1{kept}")
     data = summary(
         compiled,
         objective=request.objective,
         schedule_of=lambda name: paths[name] if folder else None,
-        verification=verification,
+        verification=None,
     )
     if folder:
         folder.write("layers.csv", layers_csv(data["layers"]))
         folder.write("summary.json", json.dumps(data, indent=2) + "\n")
+    verification = None
+    if request.verify:
+        data["verification"] = verification = _verify(model, compiled)
+        if folder:
+            folder.write("summary.json", json.dumps(data, indent=2) + "\n")
     if request.as_json:
         print(json.dumps(data, indent=2))
     else:
@@ -105,8 +120,10 @@ def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
     for word in words:
         name, equals, shape = word.rpartition("=")
         sizes = shape.split("x")
-        if not name or not equals or not all(n.isascii() and n.isdigit() and int(n) > 0 for n in sizes):
+        if not name or not equals or not all(re.fullmatch(r"0*[1-9][0-9]{0,17}", n) for n in sizes):
             raise InputError(f"--shape {word}", hint="write --shape input=1x3x224x224")
+        if name in found:
+            raise InputError(f"--shape {word}: {name} is given twice")
         found[name] = tuple(int(n) for n in sizes)
     return found
 
@@ -114,8 +131,12 @@ def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
 @contextmanager
 def workers(jobs: int) -> Iterator[Executor]:
     """Processes for solving layers; ended at once, whatever they do, when the block is left by an exception."""
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: an interrupt is this process's to handle
+    try:
+        executor.submit(int)  # the first task starts the processes
+    finally:
+        signal.signal(signal.SIGINT, handler)
     try:
         yield executor
     except BaseException:
@@ -194,13 +215,6 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         + f", {engineering(compiled.operations)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"
     )
     if data["verification"]:
+        from mapper.cli.verify import print_verification
+
         print_verification(data["verification"])
-
-
-def print_verification(verification: dict[str, Any]) -> None:
-    """What execution showed, in one line."""
-    matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
-    print(
-        f"executed {verification['layers_checked']} layers: every count {matched}, "
-        f"outputs within {verification['max_relative_error']:.2g} of ONNX Runtime's"
-    )

@@ -25,9 +25,13 @@ class Folder:
 
     def start(self, model: dict[str, Any], arch_text: str) -> None:
         """Begin a compilation: nothing of an earlier one may look like a result of this."""
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError("is a file, not a folder", place=str(self.path))
         try:
+            if self.path.exists() and not self.path.is_dir():
+                raise InputError("is a file, not a folder", place=str(self.path))
+            if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "model.json").is_file():
+                raise InputError(
+                    "holds files that are no compilation's", place=str(self.path), hint="choose an empty or new folder"
+                )
             for name in ("summary.json", "layers.csv"):
                 (self.path / name).unlink(missing_ok=True)
             for old in (self.path / "schedule").glob("*.yaml"):
@@ -52,7 +56,7 @@ class Folder:
                 place=str(file),
                 hint="mapper compile MODEL -o DIR",
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"cannot be read: {error}", place=str(file)) from error
         if not isinstance(data, dict):
             raise InputError("is not a JSON object", place=str(file))

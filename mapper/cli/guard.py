@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
 from mapper.errors import MapperError
 
@@ -40,7 +40,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def fail(code: int, message: str) -> None:
+def fail(code: int, message: str) -> NoReturn:
     """Print an error to stderr and leave with the code."""
     print("\n".join(f"mapper: error: {line}" for line in message.splitlines()), file=sys.stderr)
     raise SystemExit(code) from None

@@ -13,6 +13,7 @@ from mapper.errors import InputError
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping, violations
 from mapper.network import exact
+from mapper.search import Status
 
 
 def map_layer(
@@ -31,6 +32,7 @@ def map_layer(
         "mapspace": result.mapspace,
         **cost_data(result.cost, arch),
         "bound": exact(result.bound),
+        "fewest_cycles": result.fewest_cycles,
         "solve_s": round(result.solve_s, 3),
     }
     if output:
@@ -41,7 +43,8 @@ def map_layer(
         head = {"layer": str(nest), "arch": arch.name}
         print(json.dumps({**head, **known, "mapping": items_data(result.mapping)}, indent=2))
         return
-    proof = "proven optimal" if result.gap == 0 else f"feasible, at most {result.gap:.2%} above the optimum"
+    optimal = result.status is Status.OPTIMAL
+    proof = "proven optimal" if optimal else f"feasible, at most {result.gap:.2%} above the optimum"
     print_layer(nest, arch, result.mapping, result.cost, f"{proof}, {result.solve_s:.2f} s")
 
 

@@ -54,7 +54,9 @@ def energy_text(energy: Fraction, unit: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: under another name first, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if path.is_dir():
+        raise InputError("is a folder, not a file to write", place=str(path))
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, "utf-8")

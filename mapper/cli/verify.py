@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from collections.abc import Mapping as Dict
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,51 +18,103 @@ from mapper.cost import evaluate
 from mapper.errors import InputError, VerificationError
 from mapper.ir import LoopNest
 from mapper.mapping import Counts, Mapping, violations
+from mapper.network import Compiled, summary
+from mapper.search import Result, Status
 
 if TYPE_CHECKING:
     from frontends.onnx import OnnxModel
 
 
 def verify_folder(folder: Path, *, as_json: bool) -> None:
-    """Execute a folder's schedules; VerificationError where counts or values differ."""
-    from backends.emit import read_schedule
+    """Execute a folder's schedules; VerificationError where the summary, counts or values differ."""
+    from backends.execute import require_extra
     from frontends.onnx import load
-    from mapper.cli.compile import print_verification
 
-    files = Folder(folder)
-    about, data = files.read_json("model.json"), files.read_json("summary.json")
-    arch_file = folder / "arch.yaml"
-    try:
-        arch = parse_architecture(Spec(str(arch_file), arch_file.read_text("utf-8")))
-        origin, sha256 = str(about["path"]), about["sha256"]
-        rows = {row["name"]: (folder / row["schedule"], row["energy_pj"]) for row in data["layers"]}
-    except (OSError, KeyError, TypeError) as error:
-        raise InputError(f"no folder of a compilation: {error}", place=str(folder)) from error
-    model = load(origin, {name: tuple(shape) for name, shape in about.get("shapes", {}).items()})
-    if model.sha256 != sha256:
-        raise InputError("the model has changed since it was compiled", place=origin, hint="compile it again")
-    mappings: dict[LoopNest, Mapping] = {}
-    expected: dict[LoopNest, Counts] = {}
-    for layer in model.network.layers:
-        if layer.name not in rows or layer.nest is None:
-            raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
-        path, energy = rows[layer.name]
-        schedule = read_schedule(path)
-        if schedule.nest != layer.nest:
-            raise InputError(f"is of another layer than {layer.name}", place=str(path))
-        if broken := violations(layer.nest, arch, schedule.mapping):
-            raise InputError("\n".join(f"illegal: {problem}" for problem in broken), place=str(path))
-        cost = evaluate(layer.nest, arch, schedule.mapping)
-        if float(cost.energy) != float(energy):
-            raise VerificationError(f"energy is {float(cost.energy)}, the summary says {energy}", place=str(path))
-        mappings[layer.nest], expected[layer.nest] = schedule.mapping, cost.counts
-    result = execute(model, arch, mappings, expected)
+    require_extra()
+    written = _read(folder)
+    model = load(written.origin, written.shapes)
+    if model.sha256 != written.sha256:
+        raise InputError("the model has changed since it was compiled", place=written.origin, hint="compile it again")
+    compiled = _evaluated(folder, written, model)
+    paths = {name: row["schedule"] for name, row in written.rows.items()}
+    again = summary(compiled, objective=written.data["objective"], schedule_of=paths.get, verification=None)
+    for place, found, expected in _differences(written.data, again):
+        raise VerificationError(
+            f"{place} is {found!r}, the schedules give {expected!r}", place=str(folder / "summary.json")
+        )
+    mappings = {nest: result.mapping for nest, result in compiled.results.items()}
+    counts = {nest: result.cost.counts for nest, result in compiled.results.items()}
+    result = execute(model, written.arch, mappings, counts)
     if as_json:
         print(json.dumps(result, indent=2))
     else:
         print_verification(result)
     if not result["passed"]:
         raise VerificationError(result["failure"], place=model.network.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a folder says of a compilation."""
+
+    arch: Architecture
+    origin: str
+    sha256: str
+    shapes: dict[str, tuple[int, ...]]
+    data: dict[str, Any]
+    rows: dict[str, dict[str, Any]]
+
+
+def _read(folder: Path) -> _Written:
+    files = Folder(folder)
+    about, data = files.read_json("model.json"), files.read_json("summary.json")
+    arch_file = folder / "arch.yaml"
+    try:
+        arch = parse_architecture(Spec(str(arch_file), arch_file.read_text("utf-8")))
+        shapes = {str(name): tuple(map(int, shape)) for name, shape in about.get("shapes", {}).items()}
+        rows = {str(row["name"]): row for row in data["layers"]}
+        for row in rows.values():
+            Status(row["status"]), Fraction(row["bound"]), float(row["solve_s"]), folder / row["schedule"]
+        str(data["objective"])
+        return _Written(arch, str(about["path"]), str(about["sha256"]), shapes, data, rows)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"no folder of a compilation: {error!r}", place=str(folder)) from error
+
+
+def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Compiled:
+    """The folder's schedules, evaluated anew for the model's layers; status and bound are taken from the summary."""
+    from backends.emit import read_schedule
+
+    results: dict[LoopNest, Result] = {}
+    for layer in model.network.layers:
+        if layer.name not in written.rows or layer.nest is None:
+            raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
+        row = written.rows[layer.name]
+        path = folder / row["schedule"]
+        schedule = read_schedule(path)
+        if schedule.nest != layer.nest:
+            raise InputError(f"is of another layer than {layer.name}", place=str(path))
+        if broken := violations(layer.nest, written.arch, schedule.mapping):
+            raise InputError("\n".join(f"illegal: {problem}" for problem in broken), place=str(path))
+        if layer.nest in results and results[layer.nest].mapping != schedule.mapping:
+            raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
+        cost = evaluate(layer.nest, written.arch, schedule.mapping)
+        status, bound = Status(row["status"]), Fraction(row["bound"])
+        results[layer.nest] = Result(schedule.mapping, cost, status, bound, False, "", row["solve_s"], 0.0)
+    return Compiled(model.network, written.arch, results)
+
+
+def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two summaries differ; what `expected` leaves open (the verification) is not compared."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected:
+            if key != "verification":
+                yield from _differences(found.get(key), expected[key], f"{place}.{key}".lstrip("."))
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+            yield from _differences(a, b, f"{place}[{i}]")
+    elif found != expected:
+        yield place, found, expected
 
 
 def execute(
@@ -70,10 +126,22 @@ def execute(
     with bar("executing", len(model.network.layers)) as advance:
         found = verify_network(model, arch, mappings, expected, on_layer=lambda check: advance(check.name))
     failure = next((f"layer {c.name}: {c.mismatch}" for c in found.layers if c.mismatch), None)
+    error = found.max_relative_error
     return {
         "layers_checked": found.layers_checked,
         "counts_match": found.counts_match,
-        "max_relative_error": found.max_relative_error,
+        "max_relative_error": error if math.isfinite(error) else None,
         "passed": found.passed,
         **({} if found.passed else {"failure": failure}),
     }
+
+
+def print_verification(verification: dict[str, Any]) -> None:
+    """What execution showed, in one line."""
+    if not verification["layers_checked"]:
+        print("nothing to execute: the model has no layer that multiplies and accumulates")
+        return
+    matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
+    error = verification["max_relative_error"]
+    values = "NOT comparable with" if error is None else f"within {error:.2g} of"
+    print(f"executed {verification['layers_checked']} layers: every count {matched}, outputs {values} ONNX Runtime's")

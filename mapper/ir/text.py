@@ -16,9 +16,9 @@ from mapper.ir.network import Network, Node
 
 _NAME = r"[A-Za-z_][A-Za-z_0-9]*"
 _TENSOR = re.compile(rf"\s*({_NAME})\s*\[([^\]]*)\]\s*")
-_TERM = re.compile(rf"(?:(\d+)\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d+)")
+_TERM = re.compile(rf"(?:(\d{{1,15}})\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d{{1,15}})")
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
-_EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d+)")
+_EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d{{1,15}})")
 
 
 def parse_nest(text: str) -> LoopNest:

@@ -145,6 +145,10 @@ def _rolling(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[s
                 yield f"{_line(item)}: only inputs and weights can roll"
             if above is None or above[1].dim not in tensor.sliding_dims:
                 yield f"{_line(item)}: the nearest loop above must be temporal, over a sliding dim of {tensor.name}"
+                continue
+            for other in mapping.items[above[0] + 1 : i]:
+                if isinstance(other, Keep) and arch.segment[other.memory] != arch.segment[item.memory]:
+                    yield f"{_line(item)}: '{_line(other)}', beyond a fan-out, stands between it and its loop"
 
 
 def _level(item: Item) -> str | None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from mapper.arch import Architecture
-from mapper.errors import InfeasibleError, MapperError, all_of
+from mapper.errors import MapperError, all_of
 from mapper.ir import LoopNest, Network, Node
 from mapper.search.mapspace import Mapspace
 from mapper.search.result import Result
@@ -108,8 +108,7 @@ def compile_network(
     mapped.
     """
     results: dict[LoopNest, Result] = {}
-    names = {layer.nest: layer.name for layer in reversed(network.layers)}
-    _check(network, arch, names)
+    check_network(network, arch)
 
     def take(nest: LoopNest, result: Result) -> None:
         results[nest] = result
@@ -128,14 +127,15 @@ def compile_network(
     return Compiled(network, arch, {nest: results[nest] for nest in network.unique})
 
 
-def _check(network: Network, arch: Architecture, names: Mapping[LoopNest | None, str]) -> None:
-    """Raise InfeasibleError naming every layer that has no legal mapping, before any is solved."""
+def check_network(network: Network, arch: Architecture) -> None:
+    """Raise InfeasibleError naming every distinct layer that has no legal mapping, before any is solved."""
+    names = {layer.nest: layer.name for layer in reversed(network.layers)}
     problems: list[MapperError] = []
     for nest in network.unique:
         try:
             Mapspace(nest, arch).check()
-        except InfeasibleError as error:
-            problems.append(InfeasibleError(error.message, place=f"layer {names[nest]}", hint=error.hint))
+        except MapperError as error:
+            problems.append(type(error)(error.message, place=f"layer {names[nest]}", hint=error.hint))
     found = all_of(problems)
     if found:
         raise found

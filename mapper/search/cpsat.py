@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 from ortools.sat.python import cp_model
@@ -31,7 +32,7 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
 
     solver = _solver(time_limit_s)
     model.model.minimize(expression)
-    status = solver.solve(model.model)
+    status = _run(solver, model)
     bound = max(0, round(solver.best_objective_bound)) * unit + model.energy.constant
     if status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
         best = smallest(space)
@@ -41,10 +42,11 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
         cost = _checked(space, best, model.energy.value(solver))
     else:
         raise AssertionError(f"{solver.status_name(status)}, though one-word tiles fit: {nest} on {arch.name}")
+    fewest = False
     if status == cp_model.OPTIMAL and exact:
         left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
         model.model.add(expression == round(solver.objective_value))
-        best, cost = _fewest_cycles(model, best, cost, left)
+        best, cost, fewest = _fewest_cycles(model, best, cost, left)
     proven = status == cp_model.OPTIMAL and (exact or bound == cost.energy)
     if bound > cost.energy or (proven and bound != cost.energy):
         raise AssertionError(f"bound {bound} against energy {cost.energy}: {nest} on {arch.name}\n{best}")
@@ -53,22 +55,34 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
         cost=cost,
         status=Status.OPTIMAL if proven else Status.FEASIBLE,
         bound=bound,
+        fewest_cycles=fewest,
         mapspace="perfect",
         solve_s=time.perf_counter() - started,
         solve_cpu_s=time.process_time() - cpu,
     )
 
 
-def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | None) -> tuple[Mapping, Cost]:
-    """Among the mappings of the least energy, which the model now demands, one of the fewest cycles."""
-    if cost.cycles == 1 or (limit_s is not None and limit_s <= 0):
-        return best, cost
-    model.model.minimize(model.cycles(cost.cycles - 1))
+def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | None) -> tuple[Mapping, Cost, bool]:
+    """Among the mappings of the least energy, which the model now demands, one of the fewest cycles.
+
+    The flag says whether that is proven; it is not where time ran out, or where a bandwidth has so many digits that
+    the solver's integers cannot hold the words it moves.
+    """
+    if cost.cycles == 1:
+        return best, cost, True
+    cycles = model.cycles(cost.cycles - 1)
+    if cycles is None or (limit_s is not None and limit_s <= 0):
+        return best, cost, False
+    model.model.minimize(cycles)
     solver = _solver(limit_s)
-    if solver.solve(model.model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return best, cost
+    status = _run(solver, model)
+    if status == cp_model.MODEL_INVALID:
+        raise AssertionError(f"{model.model.validate()}: {model.nest} on {model.arch.name}")
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return best, cost, status == cp_model.INFEASIBLE
     faster = _mapping(model, solver)
-    return faster, _checked(model.space, faster, model.energy.value(solver), round(solver.objective_value))
+    cost = _checked(model.space, faster, model.energy.value(solver), round(solver.objective_value))
+    return faster, cost, status == cp_model.OPTIMAL
 
 
 def _solver(time_limit_s: float | None) -> cp_model.CpSolver:
@@ -79,9 +93,21 @@ def _solver(time_limit_s: float | None) -> cp_model.CpSolver:
     parameters.cp_model_probing_level = 0
     parameters.symmetry_level = 0
     parameters.max_presolve_iterations = 1
+    parameters.catch_sigint_signal = False  # an interrupt is no time limit
     if time_limit_s is not None:
         parameters.max_time_in_seconds = time_limit_s
     return solver
+
+
+def _run(solver: cp_model.CpSolver, model: Model) -> cp_model.CpSolverStatus:
+    """Solve in a thread, so that an interrupt reaches this one and ends the solve at once."""
+    with ThreadPoolExecutor(1) as thread:
+        solved = thread.submit(solver.solve, model.model)
+        try:
+            return solved.result()
+        except KeyboardInterrupt:
+            solver.stop_search()
+            raise
 
 
 def _mapping(model: Model, solver: cp_model.CpSolver) -> Mapping:

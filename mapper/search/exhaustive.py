@@ -44,6 +44,7 @@ def exhaustive(nest: LoopNest, arch: Architecture, *, limit: int = 1_000_000) ->
         cost=cost,
         status=Status.OPTIMAL,
         bound=cost.energy,
+        fewest_cycles=True,
         mapspace="perfect",
         solve_s=time.perf_counter() - started,
         solve_cpu_s=time.process_time() - cpu,

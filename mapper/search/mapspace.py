@@ -6,12 +6,16 @@ that follows the hierarchy; each memory that may keep a tensor may also be bypas
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 from mapper.arch import Architecture
-from mapper.errors import InfeasibleError
+from mapper.errors import InfeasibleError, InputError
 from mapper.ir import LoopNest, Role
+
+MOST = 2**53
+"""Operations and words of a layer stay below this, so that every count fits the solver's integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,15 @@ class Mapspace:
     def check(self) -> None:
         """Raise InfeasibleError if no mapping can be legal: a memory too small for what it must hold.
 
+        InputError if the layer is so large that its counts could leave the solver's exact integers.
+
         The smallest tiles are single words (the home holds whole tensors), so this decides whether there is one.
         """
+        largest = max(self.nest.operations, *(self.nest.words(t) for t in self.nest.tensors))
+        if largest >= MOST:
+            raise InputError(
+                f"{largest:.3g} operations or words are more than the search can count", place=str(self.nest)
+            )
         problems = []
         for memory in self.arch.memories:
             home = memory == self.arch.home
@@ -106,5 +117,5 @@ class Mapspace:
 
 def divisors(n: int) -> tuple[int, ...]:
     """The divisors of n, ascending."""
-    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
     return tuple(sorted({*small, *(n // d for d in small)}))

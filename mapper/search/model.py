@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
-from itertools import combinations, zip_longest
+from itertools import combinations, product, zip_longest
 
 from ortools.sat.python import cp_model
 
@@ -78,6 +78,7 @@ class Model:
         self.nodes = {name: tuple(map(self._node, slots)) for name, slots in space.slots.items()}
         self.below, self.bottom = self._boundaries()
         self.above = {pair: self._order(*pair) for pair in self._pairs()}
+        self.ties: dict[tuple[Slot, Slot], Literal] = {}
         self._pin_bypassed()
         self._roll()
         self._fit()
@@ -135,10 +136,10 @@ class Model:
                 else:
                     inner, factor = below[0][d], self.factor(self.arch.fanouts[segment], d)
 
-                    def product(x: int, s: int, n: int = self.space.dims[d]) -> int | None:
+                    def above_fanout(x: int, s: int, n: int = self.space.dims[d]) -> int | None:
                         return x * s if n % (x * s) == 0 else None
 
-                    ends[d] = self.tables.function((inner, factor), product, f"bottom{segment}_{d}")
+                    ends[d] = self.tables.function((inner, factor), above_fanout, f"bottom{segment}_{d}")
                 for node in nodes:
                     self._divides(ends[d], node.extent[d])
                 if segment == 0:
@@ -202,22 +203,29 @@ class Model:
 
     def _roll(self) -> None:
         """A node rolls along one dim at most, along the nearest loop above it: up to the next kept node."""
+        rolls: dict[tuple[Slot, str], Literal] = {}
         for nodes in self.nodes.values():
             for node in nodes:
-                rolls = []
                 for d in node.slot.rolls_along:
                     roll = self.model.new_bool_var(f"roll_{node.slot}_{d}")
-                    rolls.append(roll)
+                    rolls[node.slot, d] = roll
                     self._divides(node.extent[d], node.reach[d])
                     self.model.add(node.reach[d] == node.extent[d]).only_enforce_if(~roll)
                     self._divides(node.reach[d], self.below[node.slot.segment][d])
                     for other in self._segment(node.slot.segment):
                         if other is not node:
                             self._divides_if_above(node.reach[d], node, other, d)
-                self.model.add_at_most_one(rolls)
+                self.model.add_at_most_one(rolls[node.slot, d] for d in node.slot.rolls_along)
+        for (a, b), tie in self.ties.items():  # nodes with one place have one nearest loop
+            for d, e in product(a.rolls_along, b.rolls_along):
+                if d == e:
+                    same = self.node(a).reach[d] == self.node(b).reach[d]
+                    self.model.add(same).only_enforce_if(tie, rolls[a, d], rolls[b, d])
+                else:
+                    self.model.add_bool_or([~tie, ~rolls[a, d], ~rolls[b, e]])
 
     def _divides_if_above(self, reach: cp_model.IntVar, node: Node, other: Node, d: str) -> None:
-        """A kept node that stands above bounds the loop along which `node` rolls."""
+        """A kept node that stands above bounds the loop along which `node` rolls, unless both have one place."""
         listed = (other.slot, node.slot) in self.above
         above = self.above[other.slot, node.slot] if listed else self.above[node.slot, other.slot]
         if isinstance(above, bool):
@@ -230,8 +238,18 @@ class Model:
             conditions.append(other.keep)
         # a table takes one enforcement literal: join the conditions in it
         active = self.model.new_bool_var(f"{other.slot}_bounds_{node.slot}_{d}")
-        self.model.add_bool_or([active, *(~c for c in conditions)])
+        self.model.add_bool_or([active, self._tie(node, other), *(~c for c in conditions)])
         self._divides(reach, other.extent[d], active)
+
+    def _tie(self, a: Node, b: Node) -> Literal:
+        """A literal that holds only where two nodes have equal extents, so that no loop need stand between them."""
+        pair = (a.slot, b.slot) if (a.slot, b.slot) in self.above else (b.slot, a.slot)
+        if pair not in self.ties:
+            tie = self.model.new_bool_var(f"{a.slot}_at_{b.slot}")
+            for d in self.space.dims:
+                self.model.add(a.extent[d] == b.extent[d]).only_enforce_if(tie)
+            self.ties[pair] = tie
+        return self.ties[pair]
 
     def _fit(self) -> None:
         """The tiles kept in a memory fit it."""
@@ -426,8 +444,13 @@ class Model:
         factors = [self.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
         return self.tables.product(factors, f"active{fanouts}")
 
-    def cycles(self, most: int) -> cp_model.IntVar:
-        """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port."""
+    def cycles(self, most: int) -> cp_model.IntVar | None:
+        """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port.
+
+        None where a port's words times the digits of its bandwidth exceed the solver's integers.
+        """
+        if most > 2**53:
+            return None
         operations, rate = self.nest.operations, self.arch.compute.rate
         cycles = self.model.new_int_var(1, most, "cycles")
 
@@ -449,6 +472,9 @@ class Model:
                         if name == memory.name
                     )
                     available = self._instance_cycles(cycles, most, self.arch.segment[memory.name])
+                    needed_most = bandwidth.denominator * self.tables.bound(words)[1]
+                    if needed_most + bandwidth.numerator * most * self.arch.peak_operations > 2**62:
+                        return None
                     self.model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
         return cycles
 

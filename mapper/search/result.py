@@ -24,19 +24,23 @@ class Result:
     """The best mapping found, its cost, and what is proven about it.
 
     `bound` is a proven lower bound of the objective over the mapspace, in the objective's unit (energy: the
-    architecture's energy unit); it equals the objective where the status is optimal. `solve_s` is wall time,
-    `solve_cpu_s` CPU time, both in seconds.
+    architecture's energy unit); it equals the objective where the status is optimal. `fewest_cycles` says whether it is
+    proven that no mapping of that energy takes fewer cycles. `solve_s` is wall time, `solve_cpu_s` CPU time, both in
+    seconds.
     """
 
     mapping: Mapping
     cost: Cost
     status: Status
     bound: Fraction
+    fewest_cycles: bool
     mapspace: str
     solve_s: float
     solve_cpu_s: float
 
     @property
     def gap(self) -> float:
-        """How far the objective may be above the optimum, relative to it; 0 where proven."""
-        return float((self.cost.energy - self.bound) / self.cost.energy) if self.cost.energy else 0.0
+        """How far the objective may be above the optimum, relative to the bound; 0 where proven."""
+        if self.cost.energy == self.bound:
+            return 0.0
+        return float((self.cost.energy - self.bound) / self.bound) if self.bound else float("inf")

@@ -41,11 +41,6 @@ class Tables:
         """The values that the variable can take, ascending."""
         return self._domains[var.index]
 
-    def allow(self, variables: Sequence[cp_model.IntVar], rule: Callable[..., bool]) -> None:
-        """Only combinations of values for which `rule` holds."""
-        rows = [row for row in itertools.product(*map(self.domain, variables)) if rule(*row)]
-        self.model.add_allowed_assignments(variables, rows)
-
     def function(
         self, arguments: Sequence[cp_model.IntVar], rule: Callable[..., int | None], name: str
     ) -> cp_model.IntVar:

@@ -31,7 +31,7 @@ def test_check_gives_every_problem_with_its_place(mapper, spec):
     found = mapper("archs", "check", spec)
     assert (found.code, found.out) == (1, "")
     assert found.err.splitlines() == [
-        f"mapper: error: {spec}:7:5: unknown key 'raed' in a memory (did you mean read or word?)",
+        f"mapper: error: {spec}:7:5: unknown key 'raed' in a memory (did you mean read?)",
         f"mapper: error: {spec}:11:15: axis x of PE must be a number, not 'none'",
     ]
 

@@ -94,8 +94,9 @@ def test_compiling_again_replaces_what_is_stale_only(build, mapper, model, spec)
     assert names(folder / "schedule") == SCHEDULES
 
 
-def test_a_failed_compilation_leaves_nothing_that_looks_whole(build, mapper, model, spec):
+def test_what_cannot_be_mapped_is_found_before_anything_is_written(build, mapper, model, spec):
     folder, _ = build
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     spec.write_text(spec.read_text().replace("word: 16 bits", "word: 16 bits\n    size: 200 words"))
     found = mapper("compile", model, "--arch", spec, "-o", folder, "--jobs", 1)
     assert (found.code, found.out) == (3, "")
@@ -106,8 +107,16 @@ def test_a_failed_compilation_leaves_nothing_that_looks_whole(build, mapper, mod
         "mapper: error: layer gemm: DRAM holds 200 words and must keep at least 714 (A 64 + B 640 + O 10): too "
         "small by 514 (make the memory larger or let a tensor bypass it in tiny)",
     ]
-    assert "summary.json" not in names(folder)
-    assert names(folder / "schedule") == []
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_with_other_files_is_left_alone(mapper, model, spec, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "summary.json").write_text("my own")
+    found = mapper("compile", model, "--arch", spec, "-o", tmp_path / "mine")
+    assert (found.code, found.out) == (1, "")
+    assert "mine: holds files that are no compilation's (choose an empty or new folder)" in found.err
+    assert names(tmp_path / "mine") == ["summary.json"]
 
 
 def test_nothing_is_written_without_o(mapper, model, spec, monkeypatch, tmp_path):

@@ -98,6 +98,15 @@ def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
         (["archs", "show", "eyeris"], "no architecture file or name 'eyeris' (did you mean eyeriss_v1?)"),
         (["archs", "check", "none"], "no architecture file or name 'none'"),
         (["verify", "none"], "none/model.json"),
+        (["map", GEMM, "--arch", "a" * 5000], "cannot be read: File name too long"),
+        (["compile", "a" * 5000, "--arch", "simple3"], "is neither a file nor a known model"),
+        (["map", "gemm M=" + "9" * 5000, "--arch", "simple3"], "an extent is a whole number of at least 1"),
+        (["map", "gemm M=999999999999999 N=999999999999999", "--arch", "simple3"], "more than the search can count"),
+        (["map", "conv P=2 stride=999999999999999999999", "--arch", "simple3"], "a stride is a whole number"),
+        (["map", GEMM, "--arch", "simple3", "-o", "/"], "/: is a folder, not a file to write"),
+        (["map", GEMM, "--arch", "simple3", "-o", "."], ".: is a folder, not a file to write"),
+        (["compile", "alexnet", "--arch", "simple3", "--shape", "data_0=" + "9" * 5000], "--shape data_0="),
+        (["compile", "alexnet", "--arch", "simple3", "--shape", "x=1", "--shape", "x=2"], "x is given twice"),
     ],
 )
 def test_bad_input_gets_one_message_and_code_1(mapper, arguments, message):
@@ -152,3 +161,25 @@ def test_a_file_that_cannot_be_written_is_the_users_error(mapper, tmp_path):
     found = mapper("map", "gemm M=2", "--arch", "simple3", "-o", tmp_path / "file" / "schedule.yaml")
     assert found.code == 1
     assert "cannot be written" in found.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size: 64 words", "size: 1e25 words", "too large to be meant"),
+        ("size: 64 words", "size: 1e9999999 words", "must be a number"),
+        ("read: 1 pJ", "read: 1e400 pJ", "must be a number"),
+        ("read: 1 pJ", "read: " + "9" * 5000, "must be a number"),
+        ("{x: 4}", "{x: 1e30}", "too large to be meant"),
+        ("4 words/cycle", "1e30 words/cycle", "too large to be meant"),
+        ("{x: 4}", "[]", "must name at least one axis"),
+        ("name: tiny", "? [a]\n: b\nname: tiny", "must be a single word"),
+        ("levels:", "levels: 3\nsources:", "levels must be a list"),
+        ("name: tiny", "[" * 3000, "nested too deeply"),
+    ],
+)
+def test_a_spec_beyond_reason_gets_its_place_and_code_1(mapper, spec, old, new, message):
+    spec.write_text(spec.read_text().replace(old, new, 1))
+    found = mapper("map", GEMM, "--arch", spec)
+    assert (found.code, found.out) == (1, "")
+    assert message in found.err and found.err.startswith(f"mapper: error: {spec}")

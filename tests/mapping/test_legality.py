@@ -170,6 +170,13 @@ def test_a_node_rolls_along_no_other_loop(above, inside):
     assert broken(CONV_HOME + above + "keep L1 I rolling\n" + inside, ROLLING, SLIDING) == [NOT_ABOVE]
 
 
+def test_no_node_beyond_a_fanout_stands_between_a_node_and_its_loop():
+    machine = arch(Memory("L2"), FanOut("F", (Axis("x", 4),)), Memory("L1", rolling=True))
+    text = CONV_HOME + "for K 1\nfor P 1\nkeep L2 O\nkeep L1 I rolling\nfor R 1\n"
+    reason = "keep L1 I rolling: 'keep L2 O', beyond a fan-out, stands between it and its loop"
+    assert broken(text, machine, SLIDING) == [reason]
+
+
 def test_only_a_rolling_memory_rolls():
     machine = arch(Memory("L1"))
     text = CONV_HOME + "for P 1\nkeep L1 I rolling\nfor K 1\nfor R 1\n"

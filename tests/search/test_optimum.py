@@ -128,6 +128,27 @@ def test_a_window_rolls_no_further_than_a_node_above_it():
     same_optimum(nest, Architecture("tiny", (home, small, Compute("MAC"))))
 
 
+@pytest.mark.parametrize("words", [4, 5, 6, 7, 9])
+def test_two_tensors_roll_along_one_loop(words):
+    # both windows have one place: the loop above is the nearest of both
+    nest = parse_nest("O[P] += I[P+R] * W[P+S] {P=4 R=2 S=2}")
+    home = Memory("HOME", read_energy=Fraction(200), write_energy=Fraction(200))
+    small = Memory("L1", size_words=words, read_energy=Fraction(1), write_energy=Fraction(1), rolling=True)
+    same_optimum(nest, Architecture("tiny", (home, small, Compute("MAC"))))
+
+
+def test_two_memories_roll_along_one_loop():
+    nest = parse_nest("O[P] += I[P+R] * W[R] {P=4 R=3}")
+    home = Memory("HOME", read_energy=Fraction(200), write_energy=Fraction(200))
+    kept = frozenset({Role.INPUT})
+    outer, inner = (
+        Memory(name, size_words=3, may_keep=kept, must_keep=kept, read_energy=energy, write_energy=energy, rolling=True)
+        for name, energy in (("L2", Fraction(6)), ("L1", Fraction(1)))
+    )
+    best = same_optimum(nest, Architecture("tiny", (home, outer, inner, Compute("MAC"))))
+    assert sum(isinstance(item, Keep) and item.rolling for item in best.mapping.items) == 2
+
+
 # -- the mapspace ------------------------------------------------------------------------------------------------------
 
 

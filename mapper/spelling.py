@@ -13,3 +13,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
         by_fold.setdefault(name.casefold(), name)
     near = difflib.get_close_matches(word.casefold(), by_fold, n=3)
     return f"did you mean {' or '.join(by_fold[n] for n in near)}?" if near else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The same, or all known names where none is near."""
+    known = list(known)
+    return did_you_mean(word, known) or f"known: {', '.join(sorted(known))}"
