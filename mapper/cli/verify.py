@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,7 @@ def verify_folder(folder: Path, *, as_json: bool) -> None:
 class _Written:
     """What a folder says of a compilation."""
 
+    name: str
     arch: Architecture
     origin: str
     sha256: str
@@ -76,7 +77,7 @@ def _read(folder: Path) -> _Written:
         for row in rows.values():
             Status(row["status"]), Fraction(row["bound"]), float(row["solve_s"]), folder / row["schedule"]
         str(data["objective"])
-        return _Written(arch, str(about["path"]), str(about["sha256"]), shapes, data, rows)
+        return _Written(str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, data, rows)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"no folder of a compilation: {error!r}", place=str(folder)) from error
 
@@ -101,7 +102,8 @@ def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Compiled:
         cost = evaluate(layer.nest, written.arch, schedule.mapping)
         status, bound = Status(row["status"]), Fraction(row["bound"])
         results[layer.nest] = Result(schedule.mapping, cost, status, bound, False, "", row["solve_s"], 0.0)
-    return Compiled(model.network, written.arch, results)
+    # a model compiled under its short name is read by its path here
+    return Compiled(replace(model.network, name=written.name), written.arch, results)
 
 
 def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
