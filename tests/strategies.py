@@ -134,6 +134,7 @@ def memories(draw: Any, name: str, *, keeps: frozenset[Role] = frozenset(Role), 
         "read_energy": draw(ENERGIES),
         "write_energy": draw(ENERGIES),
         "rolling": draw(st.integers(0, 2)) > 0,
+        "double_buffered": draw(st.integers(0, 3)) == 3,
         **ports,
     }
     return Memory(name, **{**drawn, **fixed})
@@ -311,8 +312,9 @@ def fitted(draw: Any, nest: LoopNest, arch: Architecture, mapping: Mapping) -> A
     levels = []
     for level in arch.levels:
         spare = draw(slack) if isinstance(level, Memory) else None
-        if spare is not None:
-            level = replace(level, size_words=max(1, sum(footprints(nest, mapping, level).values()) + spare))
+        if isinstance(level, Memory) and spare is not None:
+            copies = 2 if level.double_buffered else 1
+            level = replace(level, size_words=max(1, copies * sum(footprints(nest, mapping, level).values()) + spare))
         levels.append(level)
     return replace(arch, levels=tuple(levels))
 

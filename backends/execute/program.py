@@ -357,8 +357,10 @@ def _problems_of_nodes(nest: LoopNest, arch: Architecture, mapping: Mapping) -> 
             if item.rolling and not (arch.memory(item.memory).rolling and tensor.role is not Role.OUTPUT):
                 yield f"{_line(item)}: {item.memory} cannot hold a rolling window of {item.tensor}"
     for memory in arch.memories:
-        if memory.size_words is not None and used[memory.name] > memory.size_words:
-            yield f"{memory.name} has {memory.size_words} words, the tiles kept in it take {used[memory.name]}"
+        copies = 2 if memory.double_buffered else 1
+        if memory.size_words is not None and copies * used[memory.name] > memory.size_words:
+            taken = f"{copies} x {used[memory.name]}" if memory.double_buffered else used[memory.name]
+            yield f"{memory.name} has {memory.size_words} words, the tiles kept in it take {taken}"
 
 
 def _line(item: Item) -> str:

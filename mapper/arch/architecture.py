@@ -24,8 +24,9 @@ class Memory:
 
     `size_words` is None when unlimited. `may_keep` says by role which tensors it can hold, `must_keep` which it has
     to. Bandwidths are words per cycle and instance, None when unlimited; `shared_bandwidth` bounds reads and writes
-    together. A memory with `rolling` can keep the words that consecutive tiles share. Memories with the same `beside`
-    number stand side by side, each for tensors of its own.
+    together. A memory with `rolling` can keep the words that consecutive tiles share; a `double_buffered` one loads the
+    next tile while the present one is used. Memories with the same `beside` number stand side by side, each for tensors
+    of its own.
     """
 
     name: str
@@ -39,7 +40,19 @@ class Memory:
     write_bandwidth: Fraction | None = None
     shared_bandwidth: Fraction | None = None
     rolling: bool = False
+    double_buffered: bool = False
     beside: int | None = None
+
+    @property
+    def tile_words(self) -> int | None:
+        """Words that tiles can take: half of a double-buffered memory, as each tile is there twice; None: unlimited."""
+        return self.size_words if self.size_words is None or not self.double_buffered else self.size_words // 2
+
+    @property
+    def holds(self) -> str:
+        """That in words, for messages."""
+        half = f", half of its {self.size_words}" if self.double_buffered else ""
+        return f"{self.name} holds {self.tile_words} words{half}"
 
 
 @dataclass(frozen=True, slots=True)

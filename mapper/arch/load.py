@@ -16,7 +16,7 @@ from mapper.spelling import nearest
 
 _TOP = ("name", "description", "energy_unit", "clock", "sources", "levels")
 _MEMORY = (
-    "memory", "size", "word", "keeps", "must_keep", "read", "write", "bandwidth", "rolling",
+    "memory", "size", "word", "keeps", "must_keep", "read", "write", "bandwidth", "rolling", "double_buffered",
 )  # fmt: skip
 _FANOUT = ("fanout", "axes", "multicast", "reduce", "deliver", "reduce_energy")
 _COMPUTE = ("compute", "energy", "rate")
@@ -153,7 +153,8 @@ class _Levels:
             must_keep=must_keep,
             read_energy=self._energy(keys, "read", name),
             write_energy=self._energy(keys, "write", name),
-            rolling=reader.boolean(keys["rolling"], f"rolling of {name}") if "rolling" in keys else False,
+            rolling=self._flag(keys, "rolling", name),
+            double_buffered=self._flag(keys, "double_buffered", name),
             beside=beside,
             **self._bandwidth(keys, name, word_bits),
         )
@@ -181,7 +182,7 @@ class _Levels:
             name=name,
             axes=tuple(axes),
             multicast=multicast,
-            reduce=reader.boolean(keys["reduce"], f"reduce of {name}") if "reduce" in keys else True,
+            reduce=self._flag(keys, "reduce", name, default=True),
             deliver_energy=self._energy(keys, "deliver", name),
             reduce_energy=self._energy(keys, "reduce_energy", name),
         )
@@ -203,6 +204,9 @@ class _Levels:
         units = {"": Fraction(1), "operations/cycle": Fraction(1)}
         rate = self._integer(keys["rate"], units, f"the rate of {name}") if "rate" in keys else 1
         return Compute(name, rate or 1, self._energy(keys, "energy", name))
+
+    def _flag(self, keys: dict[str, Any], key: str, name: str, *, default: bool = False) -> bool:
+        return self.reader.boolean(keys[key], f"{key} of {name}") if key in keys else default
 
     def _roles(self, keys: dict[str, Any], key: str, name: str, default: frozenset[Role]) -> frozenset[Role]:
         if key not in keys:

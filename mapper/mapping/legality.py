@@ -114,16 +114,13 @@ def _complete(nest: LoopNest, mapping: Mapping) -> Iterator[str]:
 
 def _capacity(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:
     for memory in arch.memories:
-        if memory.size_words is None:
+        if memory.tile_words is None:
             continue
         tiles = footprints(nest, mapping, memory)
         needed = sum(tiles.values())
-        if needed > memory.size_words:
+        if needed > memory.tile_words:
             parts = " + ".join(f"{name} {words}" for name, words in tiles.items())
-            yield (
-                f"{memory.name} holds {memory.size_words} words, its tiles need {needed} ({parts}): "
-                f"{needed - memory.size_words} too many"
-            )
+            yield (f"{memory.holds}, its tiles need {needed} ({parts}): {needed - memory.tile_words} too many")
 
 
 def footprints(nest: LoopNest, mapping: Mapping, memory: Memory) -> dict[str, int]:

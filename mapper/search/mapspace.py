@@ -103,11 +103,11 @@ class Mapspace:
                 if home or t.role in memory.must_keep
             }
             needed = sum(must.values())
-            if memory.size_words is not None and needed > memory.size_words:
+            if memory.tile_words is not None and needed > memory.tile_words:
                 tiles = " + ".join(f"{name} {words}" for name, words in must.items())
                 problems.append(
-                    f"{memory.name} holds {memory.size_words} words and must keep at least {needed} ({tiles}): "
-                    f"too small by {needed - memory.size_words}"
+                    f"{memory.holds} and must keep at least {needed} ({tiles}): "
+                    f"too small by {needed - memory.tile_words}"
                 )
         if problems:
             raise InfeasibleError(

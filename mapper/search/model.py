@@ -254,15 +254,15 @@ class Model:
     def _fit(self) -> None:
         """The tiles kept in a memory fit it."""
         for memory in self.arch.memories[1:]:
-            if memory.size_words is None:
+            if memory.tile_words is None:
                 continue
             tiles: list[Linear] = []
             for tensor in self.nest.tensors:
                 for node in self.nodes[tensor.name]:
                     if node.slot.memory == memory.name:
-                        size = self._footprint(tensor, node, memory.size_words)
+                        size = self._footprint(tensor, node, memory.tile_words)
                         tiles.append(self.tables.when(node.keep, size, f"tile_{node.slot}"))
-            self.model.add(sum(tiles) <= memory.size_words)
+            self.model.add(sum(tiles) <= memory.tile_words)
 
     def _footprint(self, tensor: Tensor, node: Node, capacity: int) -> cp_model.IntVar:
         ranks = []

@@ -28,6 +28,7 @@ levels:
     write: 2.5e-1 nJ
     bandwidth: {read: 3 words/cycle, write: 8 bits/cycle}
     rolling: true
+    double_buffered: true
   - fanout: PE
     axes: {x: 4, y: {size: 2, dims: [K, M]}}
     multicast: [weight]
@@ -84,6 +85,7 @@ def test_every_key():
             read_bandwidth=Fraction(3),
             write_bandwidth=Fraction(1, 2),
             rolling=True,
+            double_buffered=True,
         ),
         FanOut(
             "PE",
@@ -182,7 +184,7 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, Mbit/s, Gbit
         (
             "§quux: 3",
             "§: unknown key 'quux' in a memory "
-            "(known: bandwidth, keeps, memory, must_keep, read, rolling, size, word, write)",
+            "(known: bandwidth, double_buffered, keeps, memory, must_keep, read, rolling, size, word, write)",
         ),
         ("read: 1\n    §read: 1", "§: key 'read' is given twice in a memory"),
         ("size: §3 wrds", f"§: unit 'wrds' of the size of M is not known ({KNOWN_SIZES})"),

@@ -217,6 +217,7 @@ def test_address_tables_change_nothing(case: Case):
         ("keep DRAM A B O\nkeep L2 A\nfor K 1\n", "keep L2 A: unknown name"),
         ("keep DRAM A B O\nfor K 2\n", "dim K is not split completely: pieces of 2 remain"),
         ("keep DRAM A B O\nkeep RF A\nfor K 1\n", "RF has 3 words, the tiles kept in it take 4"),
+        ("keep DRAM A B O\nfor K 2\nkeep L1 A\nfor K 1\n", "L1 has 3 words, the tiles kept in it take 2 x 2"),
         ("keep DRAM A B O\nfor K 1\nkeep RF A\nkeep RF A\n", "already kept"),
         ("keep DRAM A B O\nparfor K 1 ADD.x\n", "ADD.x has 3 instances, not 4"),
         ("keep DRAM A B O\nparfor K 2 PE.x\nfor K 1\n", "PE cannot add the partial sums"),
@@ -228,7 +229,8 @@ def test_address_tables_change_nothing(case: Case):
 )
 def test_what_the_hardware_cannot_run(text, message):
     nest = gemm(K=4)
-    levels = (DRAM, GLB, FanOut("ADD", (Axis("x", 3),)), replace(PE, reduce=False), Memory("RF", 3), MAC)
+    levels = (DRAM, GLB, FanOut("ADD", (Axis("x", 3),)), replace(PE, reduce=False), Memory("RF", 3))
+    levels += (Memory("L1", 3, double_buffered=True), MAC)
     with pytest.raises(VerificationError, match=message):
         execute(nest, Architecture("test", levels), parse_mapping(text), operands(nest))
 

@@ -131,6 +131,13 @@ def test_capacity_is_that_of_the_largest_tiles():
     ]
 
 
+def test_tiles_of_a_double_buffered_memory_count_twice():
+    assert broken(CLIPPED, arch(Memory("L2", size_words=36, double_buffered=True))) == []
+    assert broken(CLIPPED, arch(Memory("L2", size_words=35, double_buffered=True))) == [
+        "L2 holds 17 words, half of its 35, its tiles need 18 (O 6 + A 12): 1 too many"
+    ]
+
+
 def test_the_home_must_hold_everything():
     machine = Architecture("tiny", (Memory("HOME", size_words=40), Compute("MAC")))
     assert broken(HOME + ONES, machine) == ["HOME holds 40 words, its tiles need 44 (A 24 + B 12 + O 8): 4 too many"]

@@ -91,6 +91,9 @@ FEATURES = {
     "uneven placement": kept_out_of_order,
     "required node": lambda case: any(m.must_keep for m in case.arch.memories),
     "memories side by side": lambda case: any(m.beside is not None for m in case.arch.memories),
+    "double-buffered memory that keeps something": lambda case: any(
+        case.arch.memory(node.memory).double_buffered for node in nodes(case)
+    ),
     "full memory": lambda case: any(m.size_words for m in case.arch.memories),
     "energies that are no integers": lambda case: any(m.read_energy.denominator > 1 for m in case.arch.memories),
     "dim of one tensor only": lambda case: any(

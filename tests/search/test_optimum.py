@@ -128,6 +128,17 @@ def test_a_window_rolls_no_further_than_a_node_above_it():
     same_optimum(nest, Architecture("tiny", (home, small, Compute("MAC"))))
 
 
+def test_double_buffering_halves_what_tiles_can_take():
+    nest = gemm(M=4, N=2, K=4)
+    home = Memory("HOME", read_energy=Fraction(200), write_energy=Fraction(200))
+    small = Memory("L1", size_words=8, read_energy=Fraction(1), write_energy=Fraction(1))
+    whole, half, doubled = (
+        same_optimum(nest, Architecture("tiny", (home, memory, Compute("MAC")))).cost.energy
+        for memory in (small, replace(small, size_words=4), replace(small, double_buffered=True))
+    )
+    assert whole < half == doubled
+
+
 @pytest.mark.parametrize("words", [4, 5, 6, 7, 9])
 def test_two_tensors_roll_along_one_loop(words):
     # both windows have one place: the loop above is the nearest of both
