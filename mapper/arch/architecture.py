@@ -1,7 +1,7 @@
 """Architecture: memories, fan-outs and the compute unit in one list, outermost first (`docs/architecture.md`).
 
-Quantities are exact: energies are `Fraction`s in the architecture's energy unit, bandwidths `Fraction`s of words per
-cycle. In this version an element of a tensor occupies one word of every memory.
+Quantities are exact: energies are `Fraction`s in the architecture's energy unit, leakage in that unit per cycle, areas in
+square micrometres, bandwidths in words per cycle. Leakage and area are those of one instance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from mapper.errors import InputError
-from mapper.ir import Role
+from mapper.ir import LoopNest, Role, Tensor
 
 ALL_ROLES = frozenset(Role)
 
@@ -22,16 +22,19 @@ ALL_ROLES = frozenset(Role)
 class Memory:
     """A memory, one instance for each instance of the fan-outs above it.
 
-    `size_words` is None when unlimited. `may_keep` says by role which tensors it can hold, `must_keep` which it has
-    to. Bandwidths are words per cycle and instance, None when unlimited; `shared_bandwidth` bounds reads and writes
-    together. A memory with `rolling` can keep the words that consecutive tiles share; a `double_buffered` one loads the
-    next tile while the present one is used. Memories with the same `beside` number stand side by side, each for tensors
-    of its own.
+    `size_words` is None when unlimited. A word of a `packed` memory holds as many elements as fit, otherwise one; an
+    element wider than a word takes several. `may_keep` says by role which tensors it can hold, `must_keep` which it has
+    to. An access moves a line of `line_words`, and energies are those of an access. Bandwidths are words per cycle and
+    instance, None when unlimited; `shared_bandwidth` bounds reads and writes together. A memory with `rolling` can keep
+    the words that consecutive tiles share; a `double_buffered` one loads the next tile while the present one is used.
+    Memories with the same `beside` number stand side by side, each for tensors of its own.
     """
 
     name: str
     size_words: int | None = None
     word_bits: int = 8
+    packed: bool = False
+    line_words: int = 1
     may_keep: frozenset[Role] = ALL_ROLES
     must_keep: frozenset[Role] = frozenset()
     read_energy: Fraction = Fraction(0)
@@ -42,6 +45,16 @@ class Memory:
     rolling: bool = False
     double_buffered: bool = False
     beside: int | None = None
+    leak_energy: Fraction = Fraction(0)
+    area_um2: Fraction | None = None
+
+    def words(self, elements: int, bits: int | None) -> int:
+        """Words that so many elements of that width take; None: an element is as wide as a word."""
+        if bits is None:
+            return elements
+        if bits > self.word_bits:
+            return elements * -(-bits // self.word_bits)
+        return -(-elements // (self.word_bits // bits)) if self.packed else elements
 
     @property
     def tile_words(self) -> int | None:
@@ -69,16 +82,24 @@ class FanOut:
     """A mesh of everything below it, and its network.
 
     `multicast` holds the roles of tensors whose words one read can deliver to several instances. With `reduce` the
-    network adds partial sums on the way up; without it no reduction dim may be unrolled here. `deliver_energy` is per
-    word that arrives at an instance, `reduce_energy` per partial sum added to another.
+    network adds partial sums on the way up; with `drain` instead each instance drains its own, and the memory above adds
+    them; with neither no reduction dim may be unrolled here. With `halo` neighbours share the words in which their tiles
+    overlap, of the tensors that are multicast. `deliver_energy` is per element that arrives at an instance,
+    `reduce_energy` per partial sum added to another, `hop_energy` per element and step along an axis: what passes the
+    network travels every axis up to the furthest instance in use.
     """
 
     name: str
     axes: tuple[Axis, ...]
     multicast: frozenset[Role] = frozenset({Role.INPUT, Role.WEIGHT})
     reduce: bool = True
+    drain: bool = False
+    halo: bool = False
     deliver_energy: Fraction = Fraction(0)
     reduce_energy: Fraction = Fraction(0)
+    hop_energy: Fraction = Fraction(0)
+    leak_energy: Fraction = Fraction(0)
+    area_um2: Fraction | None = None
 
     @property
     def size(self) -> int:
@@ -89,14 +110,41 @@ class FanOut:
         """Whether instances that differ only in dims irrelevant to the tensor share its traffic above the network."""
         return self.reduce if role is Role.OUTPUT else role in self.multicast
 
+    def unrolls_reductions(self) -> bool:
+        """Whether reduction dims may be unrolled here."""
+        return self.reduce or self.drain
+
+    def shares_halo(self, role: Role) -> bool:
+        """Whether instances whose tiles of the tensor overlap share the traffic of the words in common."""
+        return self.halo and role in self.multicast
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Bits of an element by role, and of a partial sum; None: as wide as a word of the memory it rests in.
+
+    Partial sums are as wide as outputs where `partial` is None.
+    """
+
+    input: int | None = None
+    weight: int | None = None
+    output: int | None = None
+    partial: int | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """The unit that does the operations: `rate` operations per cycle and instance, `energy` for each."""
+    """The unit that does the operations: `rate` operations per cycle and instance, `energy` for each.
+
+    `widths` are those of its operands and results, for layers that do not state their own.
+    """
 
     name: str
     rate: int = 1
     energy: Fraction = Fraction(0)
+    widths: Widths = Widths()
+    leak_energy: Fraction = Fraction(0)
+    area_um2: Fraction | None = None
 
 
 Level = Memory | FanOut | Compute
@@ -139,6 +187,8 @@ class Architecture:
                 axes = [axis.name for axis in level.axes]
                 twice = sorted({a for a in axes if axes.count(a) > 1})
                 yield from (f"fan-out {level.name} has two axes named {a}" for a in twice)
+                if level.reduce and level.drain:
+                    yield f"fan-out {level.name} adds partial sums or lets each instance drain its own, not both"
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:
@@ -184,7 +234,33 @@ class Architecture:
             above += isinstance(level, FanOut)
         return found
 
+    def instances(self, level: Level) -> int:
+        """How often a level exists."""
+        return math.prod(f.size for f in self.fanouts[: self.segment[level.name]])
+
     @property
     def peak_operations(self) -> int:
         """Operations per cycle with every instance busy."""
-        return self.compute.rate * math.prod(f.size for f in self.fanouts)
+        return self.compute.rate * self.instances(self.compute)
+
+    @property
+    def leak_energy(self) -> Fraction:
+        """Energy that all levels lose in a cycle, busy or not."""
+        return sum((level.leak_energy * self.instances(level) for level in self.levels), Fraction(0))
+
+    @property
+    def area_um2(self) -> Fraction | None:
+        """Area of all instances of the levels whose area is known; None where none is."""
+        known = [level.area_um2 * self.instances(level) for level in self.levels if level.area_um2 is not None]
+        return sum(known, Fraction(0)) if known else None
+
+    def bits(self, tensor: Tensor) -> int | None:
+        """Bits of an element: the layer's, else the compute unit's, else None for a word of each memory."""
+        widths = self.compute.widths
+        own = {Role.INPUT: widths.input, Role.WEIGHT: widths.weight, Role.OUTPUT: widths.output}
+        return own[tensor.role] if tensor.bits is None else tensor.bits
+
+    def partial_bits(self, nest: LoopNest) -> int | None:
+        """Bits of a partial sum, found like those of an element; by default as wide as an output."""
+        known = (nest.partial_bits, self.compute.widths.partial)
+        return next((bits for bits in known if bits is not None), self.bits(nest.output))

@@ -6,6 +6,9 @@
 The innermost point of the nest does one operation, a multiply-accumulate. Tiles are axis-aligned boxes, so the
 extent of a rank is `sum(coef * (extent - 1)) + 1`: holes of strides and dilations are included, and so is the
 padding of a convolution (coordinates outside the stored tensor read zero but are counted).
+
+An element is as wide as the machine says, or as the layer does: `O:8/32[M,N] += A:8[M,K] * B:4[K,N]` has outputs of 8
+bits, whose partial sums have 32.
 """
 
 from __future__ import annotations
@@ -43,11 +46,15 @@ Rank = tuple[Term, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of a layer: its name, its role and one affine expression of dims for each rank."""
+    """A tensor of a layer: its name, its role and one affine expression of dims for each rank.
+
+    `bits` is the width of an element; None leaves it to the machine.
+    """
 
     name: str
     role: Role
     ranks: tuple[Rank, ...]
+    bits: int | None = None
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -59,20 +66,26 @@ class Tensor:
         """The dims that share a rank with another dim: consecutive tiles along them overlap."""
         return frozenset(term.dim for rank in self.ranks if len(rank) > 1 for term in rank)
 
+    def text(self, width: str = "") -> str:
+        """Its text form, with `width` behind the name."""
+        return f"{self.name}{width}[{','.join('+'.join(map(str, rank)) for rank in self.ranks)}]"
+
     def __str__(self) -> str:
-        return f"{self.name}[{','.join('+'.join(map(str, rank)) for rank in self.ranks)}]"
+        return self.text(f":{self.bits}" if self.bits else "")
 
 
 @dataclass(frozen=True)
 class LoopNest:
     """A layer: `dims` (name, extent) in reading order, and one output and two operand tensors.
 
-    Raises InputError if an extent is not positive, a dim occurs in no tensor or twice in one tensor, an output rank
+    `partial_bits` is the width of a partial sum; None leaves it to the machine, which takes that of the output.
+    Raises InputError if an extent or a width is not positive, a dim occurs in no tensor or twice in one tensor, an output rank
     is not a single dim, or the tensors are not one input, one weight and one output.
     """
 
     dims: tuple[tuple[str, int], ...]
     tensors: tuple[Tensor, ...]
+    partial_bits: int | None = None
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -92,6 +105,8 @@ class LoopNest:
                 yield f"dim {d} has extent {n}, which must be at least 1"
             if not any(d in t.dims for t in self.tensors):
                 yield f"dim {d} occurs in no tensor"
+        if self.partial_bits is not None and self.partial_bits < 1:
+            yield f"partial sums have {self.partial_bits} bits, which must be at least 1"
         for t in self.tensors:
             for d in sorted(set(t.dims)):
                 if d not in names:
@@ -100,6 +115,8 @@ class LoopNest:
                     yield f"dim {d} occurs twice in {t}; a dim may stand in one rank of a tensor only"
             if any(term.coef < 1 for rank in t.ranks for term in rank) or not all(t.ranks):
                 yield f"{t}: every rank is a sum of dims with coefficients of at least 1"
+            if t.bits is not None and t.bits < 1:
+                yield f"{t.name} has elements of {t.bits} bits, which must be at least 1"
             if t.role is Role.OUTPUT and any(len(r) != 1 or r[0].coef != 1 for r in t.ranks):
                 yield f"output {t}: every rank must be a single dim"
 
@@ -133,5 +150,7 @@ class LoopNest:
 
     def __str__(self) -> str:
         output, operands = ([t for t in self.tensors if (t.role is Role.OUTPUT) is out] for out in (True, False))
-        einsum = f"{' '.join(map(str, output))} += {' * '.join(map(str, operands))}"
+        sums = f"/{self.partial_bits}" if self.partial_bits else ""
+        results = " ".join(t.text(f":{t.bits or ''}{sums}" if t.bits or sums else "") for t in output)
+        einsum = f"{results} += {' * '.join(map(str, operands))}"
         return f"{einsum} {{{' '.join(f'{d}={n}' for d, n in self.dims)}}}"

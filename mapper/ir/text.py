@@ -15,7 +15,7 @@ from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
 from mapper.ir.network import Network, Node
 
 _NAME = r"[A-Za-z_][A-Za-z_0-9]*"
-_TENSOR = re.compile(rf"\s*({_NAME})\s*\[([^\]]*)\]\s*")
+_TENSOR = re.compile(rf"\s*({_NAME})\s*(?::(\d{{0,4}})(?:/(\d{{1,4}}))?)?\s*\[([^\]]*)\]\s*")
 _TERM = re.compile(rf"(?:(\d{{1,15}})\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d{{1,15}})")
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
 _EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d{{1,15}})")
@@ -49,15 +49,19 @@ def parse_einsum(text: str, dims: tuple[tuple[str, int], ...]) -> LoopNest:
     if not arrow or len(operands) != 2:
         raise InputError("expected 'O[..] += A[..] * B[..]'", place=text.strip())
     parts = zip((left, *operands), (Role.OUTPUT, Role.INPUT, Role.WEIGHT), strict=True)
-    output, *rest = (_tensor(part, role) for part, role in parts)
-    return LoopNest(dims, (*rest, output))
+    (output, partial_bits), *rest = (_tensor(part, role) for part, role in parts)
+    return LoopNest(dims, (*(tensor for tensor, _ in rest), output), partial_bits)
 
 
-def _tensor(text: str, role: Role) -> Tensor:
+def _tensor(text: str, role: Role) -> tuple[Tensor, int | None]:
+    """A tensor and, of an output, the bits of a partial sum."""
     match = _TENSOR.fullmatch(text)
-    if not match:
-        raise InputError(f"'{text.strip()}' is not a tensor", hint="write it as A[m,k]")
-    return Tensor(match[1], role, tuple(_rank(part) for part in match[2].split(",") if match[2].strip()))
+    if not match or (match[3] and role is not Role.OUTPUT):
+        raise InputError(
+            f"'{text.strip()}' is not a tensor", hint="write it as A[m,k], A:8[m,k], or for an output O:8/32[m,n]"
+        )
+    ranks = tuple(_rank(part) for part in match[4].split(",") if match[4].strip())
+    return Tensor(match[1], role, ranks, int(match[2]) if match[2] else None), int(match[3]) if match[3] else None
 
 
 def _rank(text: str) -> Rank:
