@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from mapper.arch import Architecture, Axis, Compute, FanOut, Level, Memory
+from mapper.arch import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
 from mapper.ir import LoopNest, Rank, Role, Tensor, Term, conv, gemm, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, footprints
 from mapper.search.exhaustive import candidates
@@ -73,6 +73,16 @@ def convs_1d(draw: Any, **limits: int) -> LoopNest:
 
 
 @st.composite
+def convs_3d(draw: Any, **limits: int) -> LoopNest:
+    """3-D convolutions, strided and dilated."""
+    k, *sizes = draw(extents(7, **limits))
+    steps = [(draw(st.integers(1, 2)), draw(st.integers(1, 2))) for _ in range(3)]
+    window = ",".join(f"{s}*{p}+{d}*{r}" for (s, d), p, r in zip(steps, "XYZ", "UVW", strict=True))
+    dims = " ".join(f"{d}={n}" for d, n in zip("XYZUVW", sizes, strict=True))
+    return parse_nest(f"O[K,X,Y,Z] += I[{window}] * F[K,U,V,W] {{K={k} {dims}}}")
+
+
+@st.composite
 def einsums(draw: Any, **limits: int) -> LoopNest:
     """Anything the form allows: dims that occur in a single tensor, sums of three dims, scalars."""
     names = draw(st.permutations("abcdefg"))[: draw(st.integers(1, 5))]
@@ -103,13 +113,14 @@ def _operand_ranks(draw: Any, dims: Sequence[str]) -> list[Rank]:
 
 def nests(**limits: int) -> st.SearchStrategy[LoopNest]:
     """Layers of every kind; `largest` bounds an extent, `operations` their product."""
-    return st.one_of(gemms(**limits), convs(**limits), convs_1d(**limits), einsums(**limits))
+    return st.one_of(gemms(**limits), convs(**limits), convs_1d(**limits), convs_3d(**limits), einsums(**limits))
 
 
 # -- architectures -----------------------------------------------------------------------------------------------------
 
 ENERGIES = st.one_of(st.integers(0, 200).map(Fraction), st.fractions(0, 20, max_denominator=12))
 BANDWIDTHS = st.none() | st.fractions(Fraction(1, 4), 20, max_denominator=4)
+BITS = st.none() | st.sampled_from([1, 3, 4, 8, 16, 20, 32])
 SIZES = st.none() | st.integers(1, 60)
 
 
@@ -131,6 +142,9 @@ def memories(draw: Any, name: str, *, keeps: frozenset[Role] = frozenset(Role), 
         "may_keep": may_keep,
         "must_keep": draw(roles(may_keep)) if draw(st.integers(0, 3)) == 3 else frozenset(),
         "word_bits": draw(st.sampled_from([8, 16])),
+        "packed": draw(st.booleans()),
+        "line_words": draw(st.sampled_from([1, 1, 1, 3, 4])),
+        "leak_energy": draw(st.sampled_from([Fraction(0), Fraction(0), Fraction(1, 3)])),
         "read_energy": draw(ENERGIES),
         "write_energy": draw(ENERGIES),
         "rolling": draw(st.integers(0, 2)) > 0,
@@ -148,13 +162,17 @@ def fanouts(draw: Any, name: str, dims: Sequence[str] = ()) -> FanOut:
         restricted = dims and draw(st.integers(0, 3)) == 3
         only = frozenset(draw(st.sets(st.sampled_from(dims)))) if restricted else None
         axes.append(Axis(axis, draw(st.integers(2, 5) | st.integers(1, 2)), only))
+    reduce, drain = draw(st.sampled_from([(True, False), (True, False), (False, True), (False, False)]))
     return FanOut(
         name,
         tuple(axes),
         multicast=draw(st.sampled_from([frozenset(OPERANDS)]) | roles(frozenset(OPERANDS))),
-        reduce=draw(st.integers(0, 3)) > 0,
+        reduce=reduce,
+        drain=drain,
+        halo=draw(st.booleans()),
         deliver_energy=draw(ENERGIES),
         reduce_energy=draw(ENERGIES),
+        hop_energy=draw(st.just(Fraction(0)) | ENERGIES),
     )
 
 
@@ -164,7 +182,7 @@ def architectures(
     dims: Sequence[str] = (),
     *,
     inner: int = 3,
-    fans: int = 2,
+    fans: int = 3,
     sizes: st.SearchStrategy[int | None] = SIZES,
 ) -> Architecture:
     """A home, one to `inner` memories below it and up to `fans` fan-outs among them, in any order."""
@@ -177,7 +195,8 @@ def architectures(
             levels.append(draw(fanouts(nets.pop(0), dims)))
         else:
             levels += draw(_places(names.pop(0), len(levels), sizes))
-    levels.append(Compute("MAC", draw(st.integers(1, 3)), draw(ENERGIES)))
+    widths = Widths(*(draw(BITS) for _ in range(4))) if draw(st.booleans()) else Widths()
+    levels.append(Compute("MAC", draw(st.integers(1, 3)), draw(ENERGIES), widths))
     return Architecture("random", tuple(levels), clock_hz=draw(st.none() | st.just(10**6)))
 
 
@@ -256,6 +275,8 @@ def _interleaved(
 def _spatial(draw: Any, nest: LoopNest, fanout: FanOut, tile: dict[str, int]) -> list[Item]:
     """Spatial loops that the axes have room for, now and then with a temporal loop among them."""
     items: list[Item] = []
+    halo = any(fanout.shares_halo(t.role) for t in nest.tensors) and draw(st.booleans())
+    slides = {d for t in nest.tensors if halo and fanout.shares_halo(t.role) for d in t.sliding_dims}
     room = {axis.name: axis.size for axis in fanout.axes}
     for _ in range(draw(st.integers(1, 3))):
         choices = [
@@ -263,13 +284,15 @@ def _spatial(draw: Any, nest: LoopNest, fanout: FanOut, tile: dict[str, int]) ->
             for axis in fanout.axes
             for d in tile
             if tile[d] > 1 and room[axis.name] > 1
-            if (axis.dims is None or d in axis.dims) and (fanout.reduce or d in nest.output.dims)
+            if (axis.dims is None or d in axis.dims) and (fanout.unrolls_reductions() or d in nest.output.dims)
         ]
         if not choices:
             break
+        if slides:
+            choices = [(axis, d) for axis, d in choices if d in slides] or choices
         axis, dim = draw(st.sampled_from(choices))
         least = math.ceil(tile[dim] / room[axis.name])
-        step = draw(st.integers(least, tile[dim]))
+        step = draw(st.just(least) | st.integers(least, tile[dim]))
         items.append(ParFor(dim, step, fanout.name, axis.name))
         room[axis.name] //= math.ceil(tile[dim] / step)
         tile[dim] = step
@@ -300,6 +323,9 @@ def _rolled(draw: Any, nest: LoopNest, arch: Architecture, items: Sequence[Item]
 def cases(draw: Any, **limits: int) -> Case:
     """A layer with a legal mapping on an architecture; `limits` are those of `nests`."""
     nest = draw(nests(**limits))
+    if draw(st.integers(0, 3)) == 3:
+        tensors = tuple(replace(t, bits=draw(BITS)) for t in nest.tensors)
+        nest = replace(nest, tensors=tensors, partial_bits=draw(BITS))
     arch = draw(architectures([d for d, _ in nest.dims], sizes=st.none()))
     mapping = draw(mappings(nest, arch))
     return Case(nest, draw(fitted(nest, arch, mapping)), mapping)
@@ -313,8 +339,8 @@ def fitted(draw: Any, nest: LoopNest, arch: Architecture, mapping: Mapping) -> A
     for level in arch.levels:
         spare = draw(slack) if isinstance(level, Memory) else None
         if isinstance(level, Memory) and spare is not None:
-            copies = 2 if level.double_buffered else 1
-            level = replace(level, size_words=max(1, copies * sum(footprints(nest, mapping, level).values()) + spare))
+            used = sum(footprints(nest, arch, mapping, level).values())
+            level = replace(level, size_words=max(1, (2 if level.double_buffered else 1) * used + spare))
         levels.append(level)
     return replace(arch, levels=tuple(levels))
 

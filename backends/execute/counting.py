@@ -14,8 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.execute.machine import EMPTY, LOCKSTEP, OK, OUTSIDE, POISON, Machine, machine
-from backends.execute.program import Ints, Lowered, Program, lower
+from backends.execute.machine import (
+    EMPTY,
+    EXCESS,
+    LOCKSTEP,
+    OK,
+    OUTSIDE,
+    PARTIAL_READ,
+    PARTIAL_WRITE,
+    POISON,
+    WIDTH,
+    Machine,
+    machine,
+)
+from backends.execute.program import Lowered, Program, lower
 from backends.execute.reference import operand
 from mapper.arch import Architecture
 from mapper.errors import InputError, MissingExtraError, VerificationError
@@ -49,18 +61,21 @@ def execute(
     home = lowered.homes[-1]
     start = int(lowered.program.nodes[home]["base"])
     result = slice(start, start + int(lowered.program.nodes[home]["words"]))
-    if code == OK and not state.held[result].all():
+    if code == OK and not (state.held[result] == lowered.program.reduction).all():
         code, node = EMPTY, home
+    for n in lowered.narrow:
+        if code == OK and state.accesses[n, [PARTIAL_READ, PARTIAL_WRITE]].any():
+            code, node = WIDTH, n
     if code != OK:
         raise _failure(lowered, code, node)
-    accesses = {(keep.memory, keep.tensor): Access(*_row(state.accesses[n])) for n, keep in enumerate(lowered.nodes)}
+    accesses = {(keep.memory, keep.tensor): Access(*state.accesses[n].tolist()) for n, keep in enumerate(lowered.nodes)}
     moves = {
-        (fanout.name, tensor.name): Moves(*_row(state.moves[f, v]))
+        (fanout.name, tensor.name): _moves(arch, f, v, state, lowered.program)
         for f, fanout in enumerate(arch.fanouts)
         for v, tensor in enumerate(lowered.tensors)
     }
     output = state.store[result].reshape(nest.shape(nest.output)).copy()
-    return Execution(output, Counts(accesses, moves, *_row(state.totals)))
+    return Execution(output, Counts(accesses, moves, *state.totals.tolist()))
 
 
 def _kernel() -> Callable[[Program, Machine], tuple[int, int]]:
@@ -79,16 +94,21 @@ def _finite(values: NDArray[np.float64], tensor: Tensor) -> NDArray[np.float64]:
     return values
 
 
-def _row(counters: Ints) -> tuple[int, int]:
-    first, second = counters.tolist()
-    return first, second
+def _moves(arch: Architecture, fanout: int, tensor: int, state: Machine, program: Program) -> Moves:
+    """What passed a network, each element travelling every axis up to the furthest instance that ever worked."""
+    delivered, reduced, passed = state.moves[fanout, tensor].tolist()
+    first = sum(len(f.axes) for f in arch.fanouts[:fanout])
+    places = program.place[first : first + len(arch.fanouts[fanout].axes), state.worked == 1]
+    return Moves(delivered, reduced, passed * int((places.max(axis=1) + 1).sum()))
 
 
 def _failure(lowered: Lowered, code: int, node: int) -> VerificationError:
     what = {
         POISON: "a word is used that was never loaded or lies outside the tile",
         OUTSIDE: "a word is asked for that lies outside the tile",
-        EMPTY: "a word of the result was never computed",
+        EMPTY: "a word of the result lacks some of its products",
+        EXCESS: "a word holds more products than its result has",
+        WIDTH: "a partial sum is held where there is room for results only",
         LOCKSTEP: "an instance works in a step in which the first instance of its group does not",
     }[code]
     if node < len(lowered.nodes):

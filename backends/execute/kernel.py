@@ -5,8 +5,8 @@ changes a constant that is imported here touches this file too.
 
 It walks the items of a `Program` down and up again, as its loops demand, with all instances in lockstep. Every word
 is moved and every operation done on `store`, one array with the tiles of all memory instances. NaN is poison: a word
-that holds NaN was never loaded or lies outside the tile's box. In output tiles `held` tells which words hold a
-partial sum; the others are empty.
+that holds NaN was never loaded or lies outside the tile's box. In output tiles `held` tells how many products a word
+holds the sum of: with none it is empty, with all it is a result.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from numpy.typing import NDArray
 from backends.execute.machine import (
     DELIVERED,
     EMPTY,
+    EXCESS,
     LOCKSTEP,
     OK,
     OPERATIONS,
     OUTSIDE,
+    PARTIAL_READ,
+    PARTIAL_WRITE,
+    PASSED,
     POISON,
     READ,
     REDUCED,
@@ -181,6 +185,28 @@ def share(p: Program, m: Machine, n: int, s: int) -> None:
                     break
             level -= 1
         m.level[n, r], m.asker[n, r] = level, asker
+        if p.nodes[n].tensor == len(p.terms) - 1:
+            row = p.nodes[n].group_row + levels
+            g = p.group[row, r]
+            m.started[n, r] = m.leader_event[row, g] != event
+            m.leader_event[row, g] = event
+
+
+@compiled
+def ask(p: Program, m: Machine, n: int, r: int, at: int) -> None:
+    """Count a request for a word of the parent whose networks share what overlaps.
+
+    It goes outwards until another instance of the group there has asked for the word in this step.
+    """
+    width, levels = p.group.shape[1], p.nodes[n].levels
+    for level in range(levels - 1, -1, -1):
+        m.moves[p.network[n, level], p.nodes[n].tensor, DELIVERED] += 1
+        key = m.event[0] * width + p.group[p.nodes[n].group_row + level, r]
+        if m.stamp[level, at] == key:
+            return
+        m.stamp[level, at] = key
+        m.moves[p.network[n, level], p.nodes[n].tensor, PASSED] += 1
+    m.accesses[p.nodes[n].parent, READ] += 1
 
 
 @compiled
@@ -229,7 +255,8 @@ def fetch(p: Program, m: Machine, n: int, s: int) -> int:
     """Load the tile of an input or weight in each instance."""
     ranks, outer, rank = p.stride.shape[1], p.nodes[n].parent, p.nodes[n].roll_rank
     rolls = rank >= 0 and m.iteration[p.nodes[n].roll_item] > 0
-    for r in range(p.instances[s]):
+    for turn in range(p.instances[s]):
+        r = p.order[n, turn]
         if not m.active[s, r]:
             continue
         start, own, to = m.source[n, r], p.nodes[n].base + r * p.nodes[n].span, np.int64(0)
@@ -252,13 +279,26 @@ def fetch(p: Program, m: Machine, n: int, s: int) -> int:
                 if value != value:
                     return POISON
                 m.store[own + to + m.table[n, 1, i]] = value
+                if p.nodes[n].halo:
+                    ask(p, m, n, r, start + m.table[n, 0, i])
             left -= size
         m.accesses[n, WRITE] += words
-        if m.level[n, r] == 0:
-            m.accesses[outer, READ] += words
-        for level in range(max(1, m.level[n, r]), p.nodes[n].levels + 1):
-            m.moves[p.network[n, level - 1], p.nodes[n].tensor, DELIVERED] += words
+        if not p.nodes[n].halo:
+            supply(p, m, n, r, words)
     return OK
+
+
+@compiled
+def supply(p: Program, m: Machine, n: int, r: int, words: int) -> None:
+    """Count what an instance asks its parent for, each word for all instances that share it."""
+    level, levels = m.level[n, r], p.nodes[n].levels
+    if level == 0:
+        m.accesses[p.nodes[n].parent, READ] += words
+    for j in range(levels):
+        if level <= j:
+            m.moves[p.network[n, j], p.nodes[n].tensor, PASSED] += words
+        if level <= j + 1:
+            m.moves[p.network[n, j], p.nodes[n].tensor, DELIVERED] += words
 
 
 @compiled
@@ -302,17 +342,20 @@ def begin(p: Program, m: Machine, n: int, s: int) -> None:
             size = left if known else walk(m, n, ranks)
             for i in range(size):
                 at, to = start + m.table[n, 0, i], own + m.table[n, 1, i]
-                if m.level[n, r] == 0 and m.held[at]:
+                if m.started[n, r] and m.held[at]:
                     m.store[to] = m.store[at]
-                    m.held[to] = 1
+                    m.held[to] = m.held[at]
                     refills += 1
                 else:
                     m.store[to] = 0.0
             left -= size
         m.accesses[outer, READ] += refills
+        m.accesses[outer, PARTIAL_READ] += refills
         m.accesses[n, WRITE] += refills
+        m.accesses[n, PARTIAL_WRITE] += refills
         for level in range(p.nodes[n].levels):
             m.moves[p.network[n, level], p.nodes[n].tensor, DELIVERED] += refills
+            m.moves[p.network[n, level], p.nodes[n].tensor, PASSED] += refills
 
 
 @compiled
@@ -323,6 +366,7 @@ def drain(p: Program, m: Machine, n: int, s: int) -> tuple[int, int]:
         if not m.active[s, r]:
             continue
         own, start, level = p.nodes[n].base + r * p.nodes[n].span, m.source[n, r], m.level[n, r]
+        replaces, added, complete, completed = m.started[n, r], 0, 0, 0
         for k in range(ranks):
             m.cursor[k] = m.extent[n, k, r]
         words, known = outline(m, n, ranks)
@@ -338,15 +382,28 @@ def drain(p: Program, m: Machine, n: int, s: int) -> tuple[int, int]:
                     return EMPTY, n
                 if m.store[to] != m.store[to]:
                     return POISON, outer
-                # the first of a group replaces the parent's old sum, which was its own to begin with
-                m.store[to] = value if level == 0 else m.store[to] + value
-                m.held[to] = 1
+                complete += m.held[at] == p.reduction
+                if replaces:  # the parent's old sum, with which this instance began
+                    m.store[to], m.held[to] = value, m.held[at]
+                else:
+                    m.store[to], m.held[to] = m.store[to] + value, m.held[to] + m.held[at]
+                    added += 1
+                if m.held[to] > p.reduction:
+                    return EXCESS, outer
+                completed += m.held[to] == p.reduction
             left -= size
         m.accesses[n, READ] += words
+        m.accesses[n, PARTIAL_READ] += words - complete
+        m.accesses[outer, PARTIAL_WRITE] -= completed
         if level == 0:
             m.accesses[outer, WRITE] += words
+            m.accesses[outer, PARTIAL_WRITE] += words
+            m.accesses[outer, READ] += added
+            m.accesses[outer, PARTIAL_READ] += added
         else:
             m.moves[p.network[n, level - 1], p.nodes[n].tensor, REDUCED] += words
+        for j in range(level, p.nodes[n].levels):
+            m.moves[p.network[n, j], p.nodes[n].tensor, PASSED] += words
     return OK, n
 
 
@@ -377,49 +434,68 @@ def operate(p: Program, m: Machine) -> tuple[int, int]:
             for n in range(first, first + requests):
                 if m.cursor[k] > m.length[s, p.tail_dim[k - 1], m.asker[n, r]]:
                     return LOCKSTEP, n
+        m.worked[r] = 1
         operations, known = outline(m, row, depth)
-        left, sums = operations, 0
+        left, sums, results = operations, 0, 0
         a, b, c = m.source[first, r], m.source[first + 1, r], m.source[output, r]
         while left > 0:
             size = left if known else walk(m, row, depth)
-            done, held = accumulate(m.store, m.held, m.table[row], size, a, b, c)
+            done, held, complete = accumulate(m.store, m.held, m.table[row], size, a, b, c, p.reduction)
             if done < size:
                 for n, at in ((first, a + m.table[row, 0, done]), (first + 1, b + m.table[row, 1, done])):
                     if m.store[at] != m.store[at]:
                         return POISON, p.nodes[n].parent
                 return POISON, outer
             sums += held
+            results += complete
             left -= size
         longest = max(longest, operations)
         m.totals[OPERATIONS] += operations
         for n in range(first, output):
-            if m.level[n, r] == 0:
-                m.accesses[p.nodes[n].parent, READ] += operations
-            for level in range(max(1, m.level[n, r]), p.nodes[n].levels + 1):
-                m.moves[p.network[n, level - 1], p.nodes[n].tensor, DELIVERED] += operations
-        if m.level[output, r] == 0:
+            if not p.nodes[n].halo:
+                supply(p, m, n, r, operations)
+        level = m.level[output, r]
+        m.accesses[outer, PARTIAL_WRITE] -= results
+        if level == 0:
             m.accesses[outer, READ] += sums
+            m.accesses[outer, PARTIAL_READ] += sums
             m.accesses[outer, WRITE] += operations
+            m.accesses[outer, PARTIAL_WRITE] += operations
         else:
             if sums < operations:  # a product that should have been added to another one stood alone
                 return LOCKSTEP, output
-            m.moves[p.network[output, m.level[output, r] - 1], p.nodes[output].tensor, REDUCED] += operations
+            m.moves[p.network[output, level - 1], p.nodes[output].tensor, REDUCED] += operations
+        for j in range(level, p.nodes[output].levels):
+            m.moves[p.network[output, j], p.nodes[output].tensor, PASSED] += operations
+    for n in range(first, output):
+        for i in range(p.instances[s] if p.nodes[n].halo else 0):  # without tail loops, so each asks for one word
+            r = p.order[n, i]
+            if m.active[s, r]:
+                ask(p, m, n, r, m.source[n, r])
     m.totals[STEPS] += steps
     return (OK if steps == longest else LOCKSTEP), output
 
 
 @compiled
 def accumulate(
-    store: NDArray[np.float64], held: NDArray[np.uint8], table: Ints, size: int, a: int, b: int, c: int
-) -> tuple[int, int]:
-    """The operations of a table from three addresses on; how many until poison, and partial sums added to."""
-    sums = 0
+    store: NDArray[np.float64],
+    held: NDArray[np.int32],
+    table: Ints,
+    size: int,
+    a: int,
+    b: int,
+    c: int,
+    reduction: int,
+) -> tuple[int, int, int]:
+    """The operations of a table from three addresses on; how many until poison, sums added to, and results reached."""
+    sums = results = 0
     for i in range(size):
         at = c + table[2, i]
         value = store[at] + store[a + table[0, i]] * store[b + table[1, i]]
         if value != value:
-            return i, sums
+            return i, sums, results
         store[at] = value
-        sums += held[at]
-        held[at] = 1
-    return size, sums
+        sums += held[at] > 0
+        held[at] += 1
+        results += held[at] == reduction
+    return size, sums, results

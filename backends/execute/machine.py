@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from backends.execute.program import Ints, Lowered
 
-OK, POISON, OUTSIDE, EMPTY, LOCKSTEP = range(5)
-READ, WRITE = 0, 1
-DELIVERED, REDUCED = 0, 1
+OK, POISON, OUTSIDE, EMPTY, LOCKSTEP, EXCESS, WIDTH = range(7)
+READ, WRITE, PARTIAL_READ, PARTIAL_WRITE = range(4)
+DELIVERED, REDUCED, PASSED = range(3)
 OPERATIONS, STEPS = 0, 1
 CHUNK = 4096  # entries of an address table
 
@@ -21,7 +21,7 @@ class Machine(NamedTuple):
     """State and counters, over segments s, dims d, instances r, items i, nodes n, ranks k, rows of `group` g."""
 
     store: NDArray[np.float64]  # the words of all tiles
-    held: NDArray[np.uint8]  # whether a word of an output tile holds a partial sum
+    held: NDArray[np.int32]  # products whose sum a word of an output tile holds
     scratch: NDArray[np.float64]  # a tile while it rolls
     offset: Ints  # [s, d, r] where the current piece of the dim begins
     length: Ints  # [s, d, r] and how long it is
@@ -40,13 +40,16 @@ class Machine(NamedTuple):
     leader: Ints  # [g, r] first active instance of group r
     leader_event: Ints  # [g, r] as of this event
     event: Ints  # [1]
+    started: NDArray[np.uint8]  # [n, r] whether the instance gets the partial sums that its group has so far
+    stamp: Ints  # [j, word of `store`] the last to ask for it: event and group, where overlaps are shared
+    worked: NDArray[np.uint8]  # [r] instances of the compute unit that ever had something to do
     table: Ints  # [2n, 3, CHUNK] addresses of a box's words in parent and node, or of operations in three tiles
     table_count: Ints  # [2n, k or l] extents of the box
     table_stride: Ints  # [2n, 3, k or l]
     cursor: Ints  # [k or l] where the table ends that is being filled
     position: Ints  # [3]
-    accesses: Ints  # [n, READ or WRITE]
-    moves: Ints  # [fan-out, tensor, DELIVERED or REDUCED]
+    accesses: Ints  # [n, READ, WRITE, PARTIAL_READ or PARTIAL_WRITE]
+    moves: Ints  # [fan-out, tensor, DELIVERED, REDUCED or PASSED the outer end]
     totals: Ints  # [OPERATIONS or STEPS]
 
 
@@ -69,7 +72,7 @@ def machine(lowered: Lowered, fanouts: int, operands: Sequence[NDArray[np.float6
     stride[nodes - len(p.terms), :, :loops] = p.tail_stride
     state = Machine(
         store=store,
-        held=np.zeros(lowered.store_words, np.uint8),
+        held=np.zeros(lowered.store_words, np.int32),
         scratch=np.zeros(np.max(p.nodes["words"], where=p.nodes["roll_rank"] >= 0, initial=1)),
         offset=_zeros(segments, dims, width),
         length=_zeros(segments, dims, width),
@@ -88,13 +91,16 @@ def machine(lowered: Lowered, fanouts: int, operands: Sequence[NDArray[np.float6
         leader=_zeros(*p.group.shape),
         leader_event=_zeros(*p.group.shape),
         event=_zeros(1),
+        started=np.zeros((nodes, width), np.uint8),
+        stamp=_zeros(fanouts if p.nodes["halo"].any() else 1, lowered.store_words if p.nodes["halo"].any() else 1),
+        worked=np.zeros(width, np.uint8),
         table=_zeros(2 * nodes, 3, CHUNK),
         table_count=_zeros(2 * nodes, depth),
         table_stride=stride,
         cursor=_zeros(depth),
         position=_zeros(3),
-        accesses=_zeros(nodes, 2),
-        moves=_zeros(fanouts, len(lowered.tensors), 2),
+        accesses=_zeros(nodes, 4),
+        moves=_zeros(fanouts, len(lowered.tensors), 3),
         totals=_zeros(2),
     )
     state.length[0, :, 0] = p.extents

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapper.arch import Architecture, FanOut
+from mapper.arch import Architecture, FanOut, Memory
 from mapper.errors import VerificationError, all_of
 from mapper.ir import LoopNest, Role, Tensor
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
@@ -55,6 +55,7 @@ NODE = np.dtype(
         ("roll_item", np.int64),  # loop along which it rolls
         ("levels", np.int64),  # fan-outs between parent and node
         ("group_row", np.int64),  # the node's rows of `group` start here
+        ("halo", np.int64),  # 1 if networks above share what overlaps, word by word
     ],
     align=True,
 )
@@ -73,7 +74,10 @@ class Program(NamedTuple):
     instances: Ints  # [s]
     stride: Ints  # [n, k] of the tile
     network: Ints  # [n, j] fan-outs between parent and node, outermost first
-    group: Ints  # [group_row + j, r] first instance of the level-j group of instance r
+    group: Ints  # [group_row + j, r] first instance of the level-j group of instance r; for outputs one row more
+    order: Ints  # [n, r] instances such that those of a group follow each other, at every level
+    place: Ints  # [axis, r] of each instance of the compute unit along the axes of all fan-outs
+    reduction: int  # products that make a result
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Lowered:
     nodes: tuple[Keep, ...]  # storage nodes by number
     homes: tuple[int, ...]  # node of each tensor's home
     store_words: int
+    narrow: tuple[int, ...]  # nodes with room for results only, not for wider partial sums
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,13 @@ class _Context:
 
     @property
     def tail(self) -> list[Loop]:
-        """The innermost temporal loops, as far as no dim repeats; completely split, each counts single steps."""
+        """The innermost temporal loops, as far as no dim repeats; completely split, each counts single steps.
+
+        None where instances share words that the compute unit asks for one by one: then each step is seen by itself.
+        """
         tail: list[Loop] = []
+        if any(self.halo(node) for node in self.nodes if not node.keep):
+            return tail
         for item in reversed(self.mapping.items):
             if not isinstance(item, Loop) or item.dim in {loop.dim for loop in tail}:
                 break
@@ -136,6 +146,11 @@ class _Context:
         outer = self.nodes[node.parent].depth if node.parent >= 0 else node.depth
         return [f for f in self.arch.fanouts if outer < self.arch.depth[f.name] < node.depth]
 
+    def halo(self, node: _Node) -> bool:
+        """Whether networks between a node and its parent share what overlaps."""
+        tensor = self.tensors[node.tensor]
+        return any(f.halo and tensor.role in f.multicast for f in self.between(node))
+
     def strides(self, node: _Node) -> list[int]:
         shape = (*(1 for _ in range(self.ranks - len(node.shape))), *node.shape)
         return [math.prod(shape[k + 1 :]) for k in range(self.ranks)]
@@ -153,6 +168,7 @@ def lower(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Lowered:
     context = _Context(nest, arch, mapping, tensors, pieces, nodes, np.cumprod([1, *spatial], dtype=np.int64))
     nodes_array, store_words = _node_records(context)
     groups, nodes_array["group_row"] = _groups(context)
+    nodes_array["halo"] = [context.halo(node) for node in nodes]
     program = Program(
         items=_item_records(context),
         nodes=nodes_array,
@@ -164,9 +180,14 @@ def lower(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Lowered:
         stride=np.array([context.strides(node) for node in nodes], np.int64),
         network=_networks(context),
         group=groups,
+        order=_orders(context, groups, nodes_array),
+        place=_places(context),
+        reduction=math.prod(n for d, n in nest.dims if d not in nest.output.dims),
     )
     homes = tuple(next(n for n, node in enumerate(nodes) if node.tensor == v) for v in range(len(tensors)))
-    return Lowered(program, tensors, tuple(node.keep for node in nodes if node.keep), homes, store_words)
+    keeps = tuple(node.keep for node in nodes if node.keep)
+    narrow = tuple(n for n, keep in enumerate(keeps) if keep in _narrow(nest, arch, mapping))
+    return Lowered(program, tensors, keeps, homes, store_words, narrow)
 
 
 def _ints(values: Iterable[int]) -> Ints:
@@ -272,24 +293,62 @@ def _networks(context: _Context) -> Ints:
 def _groups(context: _Context) -> tuple[Ints, list[int]]:
     """Who may share, a row for each node and level, and the first row of each node.
 
-    Level j joins the instances that differ only in spatial loops over irrelevant dims on coalescing fan-outs inside
-    the first j fan-outs between parent and node. A group is named by its instance with coordinate 0 in all of them.
+    Level j joins the instances that differ only in spatial loops over irrelevant dims on coalescing fan-outs, or over
+    dims along which boxes overlap on fan-outs that share halos, inside the first j fan-outs between parent and node. A
+    group is named by its instance with coordinate 0 in all of them. An output's last row joins all instances whose
+    partial sums are of the same words, whether networks add them or not.
     """
     first, rows = [], [np.arange(context.instances[-1])]  # a row that no node uses keeps the array from being empty
     for node in context.nodes:
         tensor, between = context.tensors[node.tensor], context.between(node)
+        overlapping = {term.dim for rank in tensor.ranks if len(rank) > 1 for term in rank}
+        irrelevant = set(context.dim_index) - set(tensor.dims)
         first.append(len(rows))
         for level in range(len(between)):
-            joined = {f.name for f in between[level:] if f.coalesces(tensor.role)}
-            group = np.arange(context.instances[-1])
-            weight = int(context.instances[node.place])
-            for item, pieces in zip(context.mapping.items[: node.item], context.pieces, strict=False):
-                if isinstance(item, ParFor):
-                    weight //= pieces
-                    if item.fanout in joined and item.dim not in tensor.dims:
-                        group -= group // weight % pieces * weight
-            rows.append(group)
+            joined = {f.name: irrelevant for f in between[level:] if f.coalesces(tensor.role)}
+            halo = {f.name: irrelevant | overlapping for f in between[level:] if f.halo and f.coalesces(tensor.role)}
+            rows.append(_joined(context, node, joined | halo))
+        if tensor.role is Role.OUTPUT:
+            rows.append(_joined(context, node, {f.name: irrelevant for f in between}))
     return np.array(rows, np.int64), first
+
+
+def _joined(context: _Context, node: _Node, dims: dict[str, set[str]]) -> Ints:
+    """By instance of a node, the one with coordinate 0 in the spatial loops over the `dims` of each fan-out."""
+    group = np.arange(context.instances[-1])
+    weight = int(context.instances[node.place])
+    for item, pieces in zip(context.mapping.items[: node.item], context.pieces, strict=False):
+        if isinstance(item, ParFor):
+            weight //= pieces
+            if item.dim in dims.get(item.fanout, ()):
+                group -= group // weight % pieces * weight
+    return group
+
+
+def _orders(context: _Context, groups: Ints, nodes: Records) -> Ints:
+    """By node, its instances sorted by the groups of all its levels, of which each contains the next."""
+    orders = []
+    for n, node in enumerate(context.nodes):
+        row, levels = int(nodes[n]["group_row"]), int(nodes[n]["levels"])
+        count, width = int(context.instances[node.place]), int(context.instances[-1])
+        keys = [groups[row + level, :count] for level in reversed(range(levels))]
+        order = np.lexsort(keys) if keys else np.arange(count)
+        orders.append(np.concatenate([order, np.arange(count, width)]))
+    return np.array(orders, np.int64)
+
+
+def _places(context: _Context) -> Ints:
+    """The position of each instance of the compute unit on every axis of every fan-out, in their order."""
+    width = int(context.instances[-1])
+    axes = [(f.name, axis.name) for f in context.arch.fanouts for axis in f.axes]
+    places = np.zeros((len(axes), width), np.int64)
+    weight = width
+    for item, pieces in zip(context.mapping.items, context.pieces, strict=True):
+        if isinstance(item, ParFor):
+            weight //= pieces
+            row = axes.index((item.fanout, item.axis))
+            places[row] = places[row] * pieces + np.arange(width) // weight % pieces
+    return places
 
 
 def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:
@@ -319,7 +378,7 @@ def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
             dims = next(a.dims for a in fanout.axes if a.name == item.axis)
             if dims is not None and item.dim not in dims:
                 yield f"{_line(item)}: {item.fanout}.{item.axis} does not take this dim"
-            if item.dim not in nest.output.dims and not fanout.coalesces(Role.OUTPUT):
+            if item.dim not in nest.output.dims and not (fanout.reduce or fanout.drain):
                 yield f"{_line(item)}: {item.fanout} cannot add the partial sums of its instances"
     yield from (
         f"{fanout}.{axis} has {size} instances, not {used[fanout, axis]}"
@@ -334,7 +393,6 @@ def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
 def _problems_of_nodes(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:
     inner: dict[str, int] = {}  # depth of the tensor's innermost node so far
     deepest_node, deepest_loop = 0, -1
-    used = {m.name: 0 for m in arch.memories}
     for i, item in enumerate(mapping.items):
         if isinstance(item, ParFor):
             depth = arch.depth[item.fanout]
@@ -351,16 +409,52 @@ def _problems_of_nodes(nest: LoopNest, arch: Architecture, mapping: Mapping) -> 
             tensor, above = nest.tensor(item.tensor), mapping.loop_above(i)
             if tensor.role not in arch.memory(item.memory).may_keep:
                 yield f"{_line(item)}: {item.memory} has no room for the {tensor.role}"
-            used[item.memory] += nest.words(tensor, mapping.tile(i, dict(nest.dims)))
             if item.rolling and (above is None or above[1].dim not in tensor.sliding_dims):
                 yield f"{_line(item)}: the nearest loop above is no temporal loop over a sliding dim of {item.tensor}"
             if item.rolling and not (arch.memory(item.memory).rolling and tensor.role is not Role.OUTPUT):
                 yield f"{_line(item)}: {item.memory} cannot hold a rolling window of {item.tensor}"
     for memory in arch.memories:
         copies = 2 if memory.double_buffered else 1
-        if memory.size_words is not None and copies * used[memory.name] > memory.size_words:
-            taken = f"{copies} x {used[memory.name]}" if memory.double_buffered else used[memory.name]
+        tiles = _taken(nest, arch, mapping, memory)
+        used = sum(results for results, _ in tiles.values())
+        if memory.size_words is not None and copies * used > memory.size_words:
+            taken = f"{copies} x {used}" if memory.double_buffered else used
             yield f"{memory.name} has {memory.size_words} words, the tiles kept in it take {taken}"
+
+
+def _taken(nest: LoopNest, arch: Architecture, mapping: Mapping, memory: Memory) -> dict[Keep, tuple[int, int]]:
+    """Words of the tile of each node of a memory, with room for results (or operands) only and for partial sums too."""
+    own = arch.compute.widths
+    given = {Role.INPUT: own.input, Role.WEIGHT: own.weight, Role.OUTPUT: own.output}
+    taken = {}
+    for i, item in enumerate(mapping.items):
+        if isinstance(item, Keep) and item.memory == memory.name:
+            tensor = nest.tensor(item.tensor)
+            count = nest.words(tensor, mapping.tile(i, dict(nest.dims)))
+            bits = tensor.bits or given[tensor.role] or memory.word_bits
+            sums = (nest.partial_bits or own.partial or bits) if tensor.role is Role.OUTPUT else bits
+            results = _room(count, bits, memory)
+            taken[item] = results, max(results, _room(count, sums, memory))
+    return taken
+
+
+def _room(count: int, bits: int, memory: Memory) -> int:
+    """Words in which so many elements of a width have room."""
+    if memory.packed and bits <= memory.word_bits:
+        return math.ceil(count / (memory.word_bits // bits))
+    return count * math.ceil(bits / memory.word_bits)
+
+
+def _narrow(nest: LoopNest, arch: Architecture, mapping: Mapping) -> list[Keep]:
+    """The output nodes whose memory has room for results, but not if they were partial sums."""
+    found = []
+    for memory in arch.memories:
+        copies = 2 if memory.double_buffered else 1
+        tiles = _taken(nest, arch, mapping, memory)
+        wide = copies * sum(sums for _, sums in tiles.values())
+        if memory.size_words is not None and wide > memory.size_words:
+            found += [keep for keep in tiles if nest.tensor(keep.tensor).role is Role.OUTPUT]
+    return found
 
 
 def _line(item: Item) -> str:

@@ -7,7 +7,7 @@ square micrometres, bandwidths in words per cycle. Leakage and area are those of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -150,6 +150,20 @@ class Compute:
 Level = Memory | FanOut | Compute
 
 
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The energies of an architecture as integers over one `denominator`, by level: of an access, a move, or a cycle."""
+
+    denominator: int
+    read: Mapping[str, int]
+    write: Mapping[str, int]
+    deliver: Mapping[str, int]
+    reduce: Mapping[str, int]
+    hop: Mapping[str, int]
+    leak: Mapping[str, int]  # of all instances
+    operation: int
+
+
 @dataclass(frozen=True)
 class Architecture:
     """An accelerator: its levels from the outermost memory to the compute unit.
@@ -242,6 +256,22 @@ class Architecture:
     def peak_operations(self) -> int:
         """Operations per cycle with every instance busy."""
         return self.compute.rate * self.instances(self.compute)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """All energies over their common denominator."""
+        energies = {
+            "read": {m.name: m.read_energy for m in self.memories},
+            "write": {m.name: m.write_energy for m in self.memories},
+            "deliver": {f.name: f.deliver_energy for f in self.fanouts},
+            "reduce": {f.name: f.reduce_energy for f in self.fanouts},
+            "hop": {f.name: f.hop_energy for f in self.fanouts},
+            "leak": {level.name: level.leak_energy * self.instances(level) for level in self.levels},
+        }
+        every = [self.compute.energy, *(e for found in energies.values() for e in found.values())]
+        denominator = math.lcm(*(e.denominator for e in every))
+        whole = {kind: {name: int(e * denominator) for name, e in found.items()} for kind, found in energies.items()}
+        return Prices(denominator, **whole, operation=int(self.compute.energy * denominator))
 
     @property
     def leak_energy(self) -> Fraction:

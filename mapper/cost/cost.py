@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mapper.arch import Architecture, Memory
-from mapper.cost.traffic import count
+from mapper.cost.cuts import Cuts, most
+from mapper.cost.traffic import counts_of
 from mapper.ir import LoopNest
-from mapper.mapping import Counts, Keep, Mapping, ParFor
+from mapper.mapping import Access, Counts, Mapping, ParFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,70 +40,95 @@ class Cost:
         return self.energy * self.cycles
 
 
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The figures of one mapping, or of many where steps are arrays: counts, energy in `Prices`, cycles by port."""
+
+    counts: Counts
+    words: Dict[tuple[str, str], Access]
+    energy_by_level: Dict[str, int]
+    cycles_by_port: Dict[str, int]
+    cycles: int
+
+
 def evaluate(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Cost:
     """The cost of a legal mapping (`mapper.mapping.violations` says whether it is)."""
-    counts = count(nest, arch, mapping)
-    energy = energy_by_level(arch, counts)
-    ports = {arch.compute.name: -(-counts.steps // arch.compute.rate)}
-    for memory in arch.memories:
-        ports.update(_port_cycles(memory, counts, instances(nest, arch, mapping, memory)))
-    bottleneck = max(ports, key=ports.__getitem__)
-    cycles = ports[bottleneck]
-    home_words = sum(total(counts, arch.home))
+    found, denominator = measure(nest, arch, mapping), arch.prices.denominator
+    bottleneck = max(found.cycles_by_port, key=found.cycles_by_port.__getitem__)
+    home_words = sum(w.reads + w.writes for (name, _), w in found.words.items() if name == arch.home.name)
     return Cost(
-        counts=counts,
-        energy=sum(energy.values(), Fraction(0)),
-        energy_by_level=energy,
-        cycles=cycles,
-        cycles_by_port=ports,
+        counts=found.counts,
+        energy=Fraction(sum(found.energy_by_level.values()), denominator),
+        energy_by_level={name: Fraction(energy, denominator) for name, energy in found.energy_by_level.items()},
+        cycles=found.cycles,
+        cycles_by_port=found.cycles_by_port,
         bottleneck=bottleneck,
-        utilization=counts.operations / (cycles * arch.peak_operations),
+        utilization=nest.operations / (found.cycles * arch.peak_operations),
         home_words=home_words,
         home_bytes=Fraction(home_words * arch.home.word_bits, 8),
     )
 
 
-def energy_by_level(arch: Architecture, counts: Counts) -> dict[str, Fraction]:
-    """Energy of each memory, network and the compute unit."""
-    energy = {}
+def measure(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Measures:
+    """Everything that follows from the cuts of a legal mapping; steps may be arrays."""
+    cuts = Cuts(nest, mapping)
+    counts = counts_of(arch, cuts)
+    words = {
+        (name, tensor): _words(arch.memory(name), access, arch.bits(nest.tensor(tensor)), arch.partial_bits(nest))
+        for (name, tensor), access in counts.accesses.items()
+    }
+    ports = {arch.compute.name: -(-counts.steps // arch.compute.rate)}
     for memory in arch.memories:
-        reads, writes = total(counts, memory)
-        energy[memory.name] = reads * memory.read_energy + writes * memory.write_energy
-    for fanout in arch.fanouts:
-        moves = [m for (name, _), m in counts.moves.items() if name == fanout.name]
-        delivered, reduced = sum(m.delivered for m in moves), sum(m.reduced for m in moves)
-        energy[fanout.name] = delivered * fanout.deliver_energy + reduced * fanout.reduce_energy
-    energy[arch.compute.name] = counts.operations * arch.compute.energy
+        ports.update(_port_cycles(arch, memory, words, cuts))
+    cycles = 0
+    for needed in ports.values():
+        cycles = most(cycles, needed)
+    return Measures(counts, words, _energy(arch, counts, words, cycles), ports, cycles)
+
+
+def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int | None) -> Access:
+    """Words of a memory that so many elements take, rounded up per direction and width."""
+    partial_reads = memory.words(access.partial_reads, partial_bits)
+    partial_writes = memory.words(access.partial_writes, partial_bits)
+    reads = memory.words(access.reads - access.partial_reads, bits) + partial_reads
+    writes = memory.words(access.writes - access.partial_writes, bits) + partial_writes
+    return Access(reads, writes, partial_reads, partial_writes)
+
+
+def _energy(arch: Architecture, counts: Counts, words: Dict[tuple[str, str], Access], cycles: int) -> dict[str, int]:
+    """Energy of each memory, network and the compute unit, over the denominator of its prices."""
+    price = arch.prices
+    energy = {level.name: cycles * price.leak[level.name] for level in arch.levels}
+    for (name, _), access in words.items():
+        line = arch.memory(name).line_words
+        reads, writes = -(-access.reads // line), -(-access.writes // line)
+        energy[name] = energy[name] + reads * price.read[name] + writes * price.write[name]
+    for (name, _), moves in counts.moves.items():
+        network = moves.delivered * price.deliver[name] + moves.reduced * price.reduce[name]
+        energy[name] = energy[name] + network + moves.hops * price.hop[name]
+    name = arch.compute.name
+    energy[name] = energy[name] + counts.operations * price.operation
     return energy
 
 
-def total(counts: Counts, memory: Memory) -> tuple[int, int]:
-    """Words read from and written to a memory, over all tensors and instances."""
-    nodes = [access for (name, _), access in counts.accesses.items() if name == memory.name]
-    return sum(n.reads for n in nodes), sum(n.writes for n in nodes)
-
-
-def instances(nest: LoopNest, arch: Architecture, mapping: Mapping, memory: Memory) -> int:
-    """Instances of the memory that the mapping uses: the largest trip counts of the spatial loops above it."""
-    tile, used = dict(nest.dims), 1
-    for item in mapping.items:
-        if not isinstance(item, Keep):
-            if isinstance(item, ParFor) and arch.depth[item.fanout] < arch.depth[memory.name]:
-                used *= -(-tile[item.dim] // item.step)
-            tile[item.dim] = min(tile[item.dim], item.step)
-    return used
-
-
-def _port_cycles(memory: Memory, counts: Counts, used: int) -> dict[str, int]:
+def _port_cycles(
+    arch: Architecture, memory: Memory, words: Dict[tuple[str, str], Access], cuts: Cuts
+) -> dict[str, int]:
     """Cycles that each bounded port of a memory needs, its words spread evenly over the instances used."""
-    reads, writes = total(counts, memory)
-    ports = {
-        "read": (reads, memory.read_bandwidth),
-        "write": (writes, memory.write_bandwidth),
-        "shared": (reads + writes, memory.shared_bandwidth),
-    }
+    bounded = memory.read_bandwidth, memory.write_bandwidth, memory.shared_bandwidth
+    if bounded == (None, None, None):
+        return {}
+    used = 1
+    for index, instances in cuts.instances.items():
+        item = cuts.mapping.items[index]
+        if isinstance(item, ParFor) and arch.depth[item.fanout] < arch.depth[memory.name]:
+            used = used * instances
+    accesses = [access for (name, _), access in words.items() if name == memory.name]
+    reads, writes = sum(a.reads for a in accesses), sum(a.writes for a in accesses)
     return {
-        f"{memory.name} {port}": -(-words // (bandwidth * used))
-        for port, (words, bandwidth) in ports.items()
+        f"{memory.name} {port}": -(-moved * bandwidth.denominator // (bandwidth.numerator * used))
+        for port, moved, bandwidth in zip(
+            ("read", "write", "shared"), (reads, writes, reads + writes), bounded, strict=True
+        )
         if bandwidth is not None
     }

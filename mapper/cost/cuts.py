@@ -1,80 +1,162 @@
 """Cuts: into which pieces the loops of a mapping cut each dim, clipped last pieces included.
 
 Dims are cut independently of each other, so every sum over all tiles factors per dim, and over the dims of one rank.
+All arithmetic here holds for integers and for integer arrays alike: a mapping whose steps are arrays stands for many.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import product
 
+from mapper.cost.halo import union_words
 from mapper.ir import LoopNest, Rank, Tensor
-from mapper.mapping import Keep, Mapping
+from mapper.mapping import Keep, Loop, Mapping, ParFor
 
-Pieces = dict[int, int]
-"""How many pieces there are of each size."""
+Pieces = list[tuple[int, int]]
+"""Sizes, each with how many pieces have it."""
 
-
-def pieces(mapping: Mapping, position: int, dim: str, extent: int, first: Collection[int] = ()) -> Pieces:
-    """The pieces of `dim` below the items before `position`.
-
-    The spatial loops at the positions in `first` run for their first instance only: what a multicast or reducing
-    network joins is counted once.
-    """
-    found = {extent: 1}
-    for index, item in enumerate(mapping.items[:position]):
-        if isinstance(item, Keep) or item.dim != dim:
-            continue
-        cut: Pieces = {}
-        for size, count in found.items():
-            whole, rest = divmod(size, item.step)
-            if index in first:
-                whole, rest = (1, 0) if whole else (0, rest)
-            if whole:
-                cut[item.step] = cut.get(item.step, 0) + whole * count
-            if rest:
-                cut[rest] = cut.get(rest, 0) + count
-        found = cut
-    return found
+NONE: frozenset[int] = frozenset()
 
 
-def words(nest: LoopNest, mapping: Mapping, tensor: Tensor, position: int, first: Collection[int] = ()) -> int:
-    """Words of all tiles of `tensor` at `position` together, over all runs and instances.
+class Cuts:
+    """The cuts of one mapping of a layer. Positions are those of the mapping's items."""
 
-    Only spatial loops over irrelevant dims may be in `first`. If the item there is a rolling node, words that
-    consecutive tiles share are counted once.
-    """
-    cut = {d: pieces(mapping, position, d, n, first) for d, n in nest.dims}
-    total = math.prod(sum(cut[d].values()) for d, _ in nest.dims if d not in tensor.dims)
-    item = mapping.items[position] if position < len(mapping.items) else None
-    loop = mapping.loop_above(position) if isinstance(item, Keep) and item.rolling else None
-    for rank in tensor.ranks:
-        volume = _rank_words(rank, cut, nest)
-        if loop is not None and loop[1].dim in (term.dim for term in rank):
-            before = sum(pieces(mapping, loop[0], loop[1].dim, nest.extents[loop[1].dim], first).values())
-            pairs = sum(cut[loop[1].dim].values()) - before
-            volume -= pairs * _shared_words(rank, cut, loop[1].dim)
-        total *= volume
-    return total
+    def __init__(self, nest: LoopNest, mapping: Mapping) -> None:
+        self.nest, self.mapping = nest, mapping
+        self.loops: dict[str, list[tuple[int, Loop | ParFor]]] = {d: [] for d, _ in nest.dims}
+        self.instances: dict[int, int] = {}  # of a spatial loop, for each instance above it
+        tile = dict(nest.dims)
+        for index, item in enumerate(mapping.items):
+            if not isinstance(item, Keep):
+                self.loops[item.dim].append((index, item))
+                if isinstance(item, ParFor):
+                    self.instances[index] = -(-tile[item.dim] // item.step)
+                tile[item.dim] = least(tile[item.dim], item.step)
+        self._pieces: dict[tuple[str, int, frozenset[int]], Pieces] = {}
+
+    def above(self, dim: str, position: int) -> list[tuple[int, Loop | ParFor]]:
+        """The loops over a dim above a position, outermost first."""
+        return [loop for loop in self.loops[dim] if loop[0] < position]
+
+    def pieces(self, dim: str, position: int, first: frozenset[int] = NONE) -> Pieces:
+        """The pieces of `dim` below the items before `position`.
+
+        The spatial loops at the positions in `first` run for their first instance only: what a multicast or reducing
+        network joins is counted once.
+        """
+        loops = self.above(dim, position)
+        key = dim, len(loops), first.intersection(i for i, _ in loops)
+        if key not in self._pieces:
+            if not loops:
+                self._pieces[key] = [(self.nest.extents[dim], 1)]
+            else:
+                index, loop = loops[-1]
+                self._pieces[key] = _cut(self.pieces(dim, index, first), loop.step, index in first)
+        return self._pieces[key]
+
+    def count(self, dim: str, position: int, first: frozenset[int] = NONE) -> int:
+        """How many those are."""
+        return sum(count for _, count in self.pieces(dim, position, first))
+
+    def steps(self, position: int) -> int:
+        """The lockstep steps at a position: iterations of all temporal loops above it."""
+        spatial = frozenset(self.instances)
+        return math.prod(self.count(d, position, spatial) for d, _ in self.nest.dims)
+
+    def words(self, tensor: Tensor, position: int, joined: frozenset[int] = NONE) -> int:
+        """Elements of all tiles of `tensor` at `position` together, over all runs and instances.
+
+        What instances of the spatial loops in `joined`, over irrelevant and sliding dims, have in common is counted
+        once, and so is what consecutive tiles of a rolling node share.
+        """
+        total = math.prod(self.count(d, position, joined) for d, _ in self.nest.dims if d not in tensor.dims)
+        item = self.mapping.items[position] if position < len(self.mapping.items) else None
+        loop = self.mapping.loop_above(position) if isinstance(item, Keep) and item.rolling else None
+        for rank in tensor.ranks:
+            rolled = loop if loop is not None and loop[1].dim in (term.dim for term in rank) else None
+            if len(rank) > 1 and any(i in joined for term in rank for i, _ in self.above(term.dim, position)):
+                total *= union_words(self.nest, self.mapping, rank, position, joined, rolled)
+            else:
+                total *= self._rank_words(rank, position, rolled)
+        return total
+
+    def _rank_words(self, rank: Rank, position: int, rolled: tuple[int, Loop] | None) -> int:
+        """Sum over all combinations of pieces of `1 + sum(coef * (piece - 1))`, less what tiles share by rolling."""
+        counts = {term.dim: self.count(term.dim, position) for term in rank}
+        combinations = math.prod(counts.values())
+        total = combinations
+        for term in rank:
+            n = counts[term.dim]
+            total = total + term.coef * (self.nest.extents[term.dim] - n) * (combinations // n)
+        if rolled is not None:
+            index, loop = rolled
+            pairs = counts[loop.dim] - self.count(loop.dim, index)
+            total = total - pairs * self._shared_words(rank, position, loop.dim)
+        return total
+
+    def _shared_words(self, rank: Rank, position: int, rolled: str) -> int:
+        """Words of this rank that two consecutive tiles along `rolled` share, summed over the other dims' pieces."""
+        coef = next(term.coef for term in rank if term.dim == rolled)
+        others = [term for term in rank if term.dim != rolled]
+        shared = 0
+        for combination in product(*(self.pieces(term.dim, position) for term in others)):
+            reach = sum(term.coef * (size - 1) for term, (size, _) in zip(others, combination, strict=True))
+            overlap = reach + 1 - coef
+            shared = shared + overlap * (overlap > 0) * math.prod(count for _, count in combination)
+        return shared
+
+    def summands(self, dims: Iterable[str], position: int) -> int:
+        """Instances that are at work, for one place in all other dims, in the last step at `position`.
+
+        Over reduction dims: how many partial sums there are then of an output.
+        """
+        found = 1
+        for d in dims:
+            active: Pieces = [(self.nest.extents[d], 1)]
+            for _, loop in self.above(d, position):
+                if isinstance(loop, ParFor):
+                    active = _cut(active, loop.step, False)
+                else:
+                    trips = 0
+                    for size, count in active:
+                        trips = most(trips, (count > 0) * -(-size // loop.step))
+                    done = (trips - 1) * loop.step
+                    active = [(least(size - done, loop.step), count * (size > done)) for size, count in active]
+            found = found * sum(count for _, count in active)
+        return found
 
 
-def _rank_words(rank: Rank, cut: dict[str, Pieces], nest: LoopNest) -> int:
-    """Sum over all combinations of pieces of `1 + sum(coef * (piece - 1))`."""
-    counts = {term.dim: sum(cut[term.dim].values()) for term in rank}
-    combinations = math.prod(counts.values())
-    spread = sum(
-        term.coef * (nest.extents[term.dim] - counts[term.dim]) * (combinations // counts[term.dim]) for term in rank
+def _cut(pieces: Pieces, step: int, first: bool) -> Pieces:
+    """The pieces of pieces; with `first` only the first of each."""
+    whole = 0
+    rests: Pieces = []
+    for size, count in pieces:
+        times, rest = size // step, size % step
+        if first:
+            rest = rest * (times == 0)
+            times = 1 * (times > 0)
+        whole = whole + times * count
+        if not isinstance(rest, int) or rest:
+            rests.append((rest, (rest > 0) * count))
+    return [(step, whole), *rests] if not isinstance(whole, int) or whole else rests
+
+
+def least(a: int, b: int) -> int:
+    """The smaller of two integers or, element by element, of two arrays."""
+    return a + (b - a) * (b < a)
+
+
+def most(a: int, b: int) -> int:
+    """The larger one."""
+    return a + (b - a) * (b > a)
+
+
+def joined_loops(mapping: Mapping, fanout: str, dims: Collection[str], others: Collection[str]) -> frozenset[int]:
+    """Positions of the spatial loops of a fan-out over dims that are not `dims`, or are among `others`."""
+    return frozenset(
+        i
+        for i, item in enumerate(mapping.items)
+        if isinstance(item, ParFor) and item.fanout == fanout and (item.dim not in dims or item.dim in others)
     )
-    return combinations + spread
-
-
-def _shared_words(rank: Rank, cut: dict[str, Pieces], rolled: str) -> int:
-    """Words of this rank that two consecutive tiles along `rolled` share, summed over the other dims' pieces."""
-    coef = next(term.coef for term in rank if term.dim == rolled)
-    others = [term for term in rank if term.dim != rolled]
-    shared = 0
-    for combination in product(*(cut[term.dim].items() for term in others)):
-        reach = sum(term.coef * (size - 1) for term, (size, _) in zip(others, combination, strict=True))
-        shared += max(0, reach + 1 - coef) * math.prod(count for _, count in combination)
-    return shared

@@ -1,100 +1,137 @@
-"""Traffic: the reads and writes of every storage node and the words on every network (`docs/model.md`)."""
+"""Traffic: the reads and writes of every storage node and the elements on every network (`docs/model.md`)."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mapper.arch import Architecture, FanOut
-from mapper.cost.cuts import pieces, words
+from mapper.cost.cuts import NONE, Cuts, joined_loops, least
 from mapper.ir import LoopNest, Role, Tensor
 from mapper.mapping import Access, Counts, Keep, Mapping, Moves, ParFor
 
 
-def count(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Counts:
-    """The exact counts of a legal mapping."""
-    accesses: dict[tuple[str, str], Access] = {}
-    moves: dict[tuple[str, str], Moves] = {}
-    for tensor in nest.tensors:
-        flow = _output_flow if tensor.role is Role.OUTPUT else _operand_flow
-        flow(nest, arch, mapping, tensor, accesses, moves)
-    spatial = {i for i, item in enumerate(mapping.items) if isinstance(item, ParFor)}
-    steps = math.prod(sum(pieces(mapping, len(mapping.items), d, n, spatial).values()) for d, n in nest.dims)
-    return Counts(accesses, moves, nest.operations, steps)
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What passes between two nodes of a tensor, or the innermost one and the compute unit, over runs and instances.
 
+    `crossings` has the elements of the child's tiles at the parent and behind each fan-out of `between`, outermost
+    first: above a network that coalesces, what its instances share counts once. `joined` are the spatial loops whose
+    instances do at the parent.
 
-def crossings(
-    nest: LoopNest, arch: Architecture, mapping: Mapping, tensor: Tensor, parent: str, child: str, position: int
-) -> tuple[list[FanOut], list[int]]:
-    """The fan-outs between two memories (or memory and compute unit), outermost first, and the words on the way.
-
-    The words of the child at `position` are given at the parent and behind each fan-out: `[parent, f_1, .., f_m]`.
-    Above a network that coalesces, instances that differ only in irrelevant dims count once.
+    An operand moves down: the parent is read `crossings[0]` times, the child written `crossings[-1]` times. An output
+    is drained: the child is read and the parent written as often. `refills` elements already held a partial sum in the
+    parent when they were started; `refilled` of them were read from the parent and written into the child at that time,
+    the rest are read from the parent when it adds what the instances of a network that does not add drain. The last
+    drain of an element brings the result rather than a partial sum to the parent if `completes`, and already comes as
+    the result out of the child if `complete`.
     """
-    between = arch.fanouts[arch.segment[parent] : arch.segment[child]]
-    joined: set[int] = set()
-    found = [words(nest, mapping, tensor, position)]
-    for fanout in reversed(between):
-        if fanout.coalesces(tensor.role):
-            joined |= {
-                i
-                for i, item in enumerate(mapping.items)
-                if isinstance(item, ParFor) and item.fanout == fanout.name and item.dim not in tensor.dims
-            }
-        found.append(words(nest, mapping, tensor, position, joined))
-    return list(between), found[::-1]
+
+    tensor: Tensor
+    parent: str
+    child: str
+    position: int
+    between: tuple[FanOut, ...]
+    crossings: tuple[int, ...]
+    joined: frozenset[int]
+    refills: int = 0
+    refilled: int = 0
+    completes: int = 0
+    complete: int = 0
 
 
-def _links(arch: Architecture, mapping: Mapping, tensor: Tensor) -> list[tuple[str, str, int]]:
+def links(arch: Architecture, cuts: Cuts) -> Iterator[Link]:
+    """All links of a legal mapping, by tensor, from the home inwards."""
+    for tensor in cuts.nest.tensors:
+        reductions = [d for d, _ in cuts.nest.dims if d not in tensor.dims]
+        fresh, completes = cuts.nest.words(tensor), 1
+        for parent, child, position in _pairs(arch, cuts.mapping, tensor):
+            between = arch.fanouts[arch.segment[parent] : arch.segment[child]]
+            found, joined = [cuts.words(tensor, position)], NONE
+            for fanout in reversed(between):
+                dims = tensor.dims if fanout.coalesces(tensor.role) else cuts.nest.extents
+                overlapping = tensor.sliding_dims if fanout.shares_halo(tensor.role) else ()
+                joined |= joined_loops(cuts.mapping, fanout.name, dims, overlapping)
+                found.insert(0, cuts.words(tensor, position, joined) if joined else found[0])
+            link = Link(tensor, parent, child, position, between, tuple(found), joined)
+            if tensor.role is not Role.OUTPUT:
+                yield link
+                continue
+            groups = found[0]
+            if any(fanout.drain for fanout in between):
+                every = frozenset().union(*(joined_loops(cuts.mapping, f.name, tensor.dims, ()) for f in between))
+                groups = cuts.words(tensor, position, every)
+            # arrays of mappings take the product for `and`
+            complete = completes * (cuts.summands(reductions, position) == 1)
+            yield Link(
+                tensor, parent, child, position, between, tuple(found), joined,
+                refills=found[0] - fresh, refilled=groups - fresh, completes=completes, complete=complete,
+            )  # fmt: skip
+            fresh, completes = found[-1] - (groups - fresh), complete
+
+
+def _pairs(arch: Architecture, mapping: Mapping, tensor: Tensor) -> list[tuple[str, str, int]]:
     """(parent, child, position of the child) from the home inwards; the last child is the compute unit."""
     nodes = mapping.nodes(tensor.name)
     names = [item.memory for i in nodes if isinstance(item := mapping.items[i], Keep)]
     return list(zip(names, (*names[1:], arch.compute.name), (*nodes[1:], len(mapping.items)), strict=True))
 
 
-def _operand_flow(
-    nest: LoopNest,
-    arch: Architecture,
-    mapping: Mapping,
-    tensor: Tensor,
-    accesses: dict[tuple[str, str], Access],
-    moves: dict[tuple[str, str], Moves],
-) -> None:
-    """Inputs and weights: each tile is filled from the next node outwards."""
-    fills = 0
-    for parent, child, position in _links(arch, mapping, tensor):
-        between, volume = crossings(nest, arch, mapping, tensor, parent, child, position)
-        accesses[parent, tensor.name] = Access(volume[0], fills)
-        for fanout, delivered in zip(between, volume[1:], strict=True):
-            moves[fanout.name, tensor.name] = Moves(delivered, 0)
-        fills = volume[-1]
+def count(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Counts:
+    """The exact counts of a legal mapping."""
+    return counts_of(arch, Cuts(nest, mapping))
 
 
-def _output_flow(
-    nest: LoopNest,
-    arch: Architecture,
-    mapping: Mapping,
-    tensor: Tensor,
-    accesses: dict[tuple[str, str], Access],
-    moves: dict[tuple[str, str], Moves],
-) -> None:
-    """Outputs: each tile is drained to the next node outwards, and re-filled where that holds a partial sum.
+def counts_of(arch: Architecture, cuts: Cuts) -> Counts:
+    """The exact counts of a legal mapping with these cuts."""
+    accesses: dict[tuple[str, str], Access] = {}
+    moves: dict[tuple[str, str], Moves] = {}
+    length = {f.name: _length(f, cuts) for f in arch.fanouts}
+    for link in links(arch, cuts):
+        parent, child, v = (link.parent, link.tensor.name), (link.child, link.tensor.name), link.tensor
+        above = accesses.setdefault(parent, Access(0, 0))
+        outer, inner = link.crossings[0], link.crossings[-1]
+        if v.role is not Role.OUTPUT:
+            accesses[parent] = Access(above.reads + outer, above.writes)
+            accesses[child] = Access(0, inner)
+            refilled = 0
+        else:
+            results = cuts.nest.words(v)
+            accesses[parent] = Access(
+                above.reads + link.refills,
+                above.writes + outer,
+                above.partial_reads + link.refills,
+                above.partial_writes + outer - results * link.completes,
+            )
+            accesses[child] = Access(inner, link.refilled, inner - results * link.complete, link.refilled)
+            # at the compute unit the parent adds what arrives
+            refilled = link.refilled if link.child != arch.compute.name else 0
+        for fanout, outside, inside in zip(link.between, link.crossings, link.crossings[1:], strict=False):
+            hops = (outside + refilled) * length[fanout.name]
+            if v.role is Role.OUTPUT:
+                moves[fanout.name, v.name] = Moves(refilled, inside - outside, hops)
+            else:
+                moves[fanout.name, v.name] = Moves(inside, 0, hops)
+        accesses.pop((arch.compute.name, v.name), None)
+    return Counts(accesses, moves, cuts.nest.operations, cuts.steps(len(cuts.mapping.items)))
 
-    `fresh` counts the element visits of a node's tiles that begin from zero.
-    """
-    fresh = nest.words(tensor)
-    reads: dict[str, int] = defaultdict(int)
-    writes: dict[str, int] = defaultdict(int)
-    for parent, child, position in _links(arch, mapping, tensor):
-        between, volume = crossings(nest, arch, mapping, tensor, parent, child, position)
-        arrivals, drains = volume[0], volume[-1]
-        refills = arrivals - fresh
-        reads[parent] += refills
-        writes[parent] += arrivals
-        accesses[parent, tensor.name] = Access(reads[parent], writes[parent])
-        refilled = refills if child != arch.compute.name else 0  # at the compute unit the parent adds what arrives
-        for fanout, above, below in zip(between, volume, volume[1:], strict=False):
-            moves[fanout.name, tensor.name] = Moves(refilled, below - above)
-        reads[child] += drains
-        writes[child] += refills
-        fresh = drains - refills
+
+def _length(fanout: FanOut, cuts: Cuts) -> int:
+    """Steps from where elements enter a network to the furthest instance in use, along all axes together."""
+    return sum(_furthest(fanout.name, axis.name, cuts) + 1 for axis in fanout.axes)
+
+
+def _furthest(fanout: str, axis: str, cuts: Cuts) -> int:
+    """The last position in use on an axis: the last coordinate of each loop there, inside that of those further out."""
+    piece, position = dict(cuts.nest.dims), 0
+    for index, item in enumerate(cuts.mapping.items):
+        if isinstance(item, Keep):
+            continue
+        size = piece[item.dim]
+        if isinstance(item, ParFor) and (item.fanout, item.axis) == (fanout, axis):
+            last = -(-size // item.step) - 1
+            position = position * cuts.instances[index] + last
+            piece[item.dim] = size - last * item.step
+        else:
+            piece[item.dim] = least(size, item.step)
+    return position

@@ -8,18 +8,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Words read from and written to one storage node."""
+    """Elements read from and written to one storage node; those that are partial sums, not yet results, are part of it.
+
+    Where partial sums are wider than results they take more words.
+    """
 
     reads: int
     writes: int
+    partial_reads: int = 0
+    partial_writes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Words of one tensor on one network: delivered to an instance below, and partial sums added on the way up."""
+    """Elements of one tensor on one network.
+
+    `delivered` to an instance below, partial sums `reduced` (added to another) on the way up, and the `hops` that
+    everything passing the network's outer end makes along its axes.
+    """
 
     delivered: int
     reduced: int
+    hops: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _spatial(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[s
             used[item.fanout, item.axis] *= -(-tile[item.dim] // item.step)
             if axis.dims is not None and item.dim not in axis.dims:
                 yield f"{_line(item)}: axis {axis.name} takes only {', '.join(sorted(axis.dims))}"
-            if not fanout.reduce and item.dim not in nest.output.dims:
+            if not fanout.unrolls_reductions() and item.dim not in nest.output.dims:
                 yield f"{_line(item)}: {item.dim} is a reduction dim and {fanout.name} cannot add partial sums"
         tile[item.dim] = min(tile[item.dim], item.step)
     for (name, axis_name), instances in used.items():
@@ -116,20 +116,43 @@ def _capacity(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
     for memory in arch.memories:
         if memory.tile_words is None:
             continue
-        tiles = footprints(nest, mapping, memory)
+        tiles = footprints(nest, arch, mapping, memory)
         needed = sum(tiles.values())
         if needed > memory.tile_words:
             parts = " + ".join(f"{name} {words}" for name, words in tiles.items())
             yield (f"{memory.holds}, its tiles need {needed} ({parts}): {needed - memory.tile_words} too many")
 
 
-def footprints(nest: LoopNest, mapping: Mapping, memory: Memory) -> dict[str, int]:
+def footprints(nest: LoopNest, arch: Architecture, mapping: Mapping, memory: Memory) -> dict[str, int]:
     """Words that the largest tile of each tensor occupies in an instance of the memory."""
-    return {
-        item.tensor: nest.words(nest.tensor(item.tensor), mapping.tile(i, dict(nest.dims)))
-        for i, item in enumerate(mapping.items)
-        if isinstance(item, Keep) and item.memory == memory.name
-    }
+    found = {}
+    for i, item in enumerate(mapping.items):
+        if isinstance(item, Keep) and item.memory == memory.name:
+            tensor = nest.tensor(item.tensor)
+            elements = nest.words(tensor, mapping.tile(i, dict(nest.dims)))
+            found[item.tensor] = memory.words(elements, arch.bits(tensor))
+            if tensor.role is Role.OUTPUT and holds_partial_sums(nest, arch, mapping, i):
+                found[item.tensor] = max(found[item.tensor], memory.words(elements, arch.partial_bits(nest)))
+    return found
+
+
+def holds_partial_sums(nest: LoopNest, arch: Architecture, mapping: Mapping, position: int) -> bool:
+    """Whether the output node at `position` ever holds a partial sum, rather than results only.
+
+    It does if a reduction loop stands above the next inner node, unless the network between the two adds its parts.
+    """
+    node = mapping.items[position]
+    assert isinstance(node, Keep)
+    child = next((i for i in mapping.nodes(node.tensor) if i > position), len(mapping.items))
+    adding = {f.name for f in arch.fanouts[arch.segment[node.memory] :] if f.coalesces(Role.OUTPUT)}
+    tile = dict(nest.dims)
+    for i, item in enumerate(mapping.items[:child]):
+        if not isinstance(item, Keep):
+            added = i > position and isinstance(item, ParFor) and item.fanout in adding
+            if item.dim not in nest.output.dims and item.step < tile[item.dim] and not added:
+                return True
+            tile[item.dim] = min(tile[item.dim], item.step)
+    return False
 
 
 def _rolling(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from strategies import cases
 
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.cost import evaluate
 from mapper.ir import gemm, parse_nest
 from mapper.mapping import parse_mapping
@@ -99,6 +99,52 @@ def test_clipped_spatial_loops_use_the_most_instances():
     assert evaluate(nest, arch, mapping).cycles_by_port["L1 read"] == 3  # 5 words over 2 instances
 
 
+# O at home: 6 results; in L1: 6 results and 18 partial sums read, 24 partial sums less 6 results written
+
+
+@pytest.mark.parametrize(
+    ("widths", "memory", "words"),
+    [
+        (Widths(), {"word_bits": 8}, (24, 24)),
+        (Widths(output=8, partial=32), {"word_bits": 8}, (6 + 18 * 4, 6 + 18 * 4)),
+        (Widths(output=8, partial=20), {"word_bits": 16}, (6 + 18 * 2, 6 + 18 * 2)),
+        (Widths(output=8, partial=16), {"word_bits": 64, "packed": True}, (1 + 5, 1 + 5)),
+        (Widths(output=16), {"word_bits": 64, "packed": True}, (2 + 5, 2 + 5)),
+        (Widths(output=8, partial=16), {"word_bits": 64}, (24, 24)),
+    ],
+)
+def test_words_of_results_and_of_wider_partial_sums(widths, memory, words):
+    free = {"read_energy": Fraction(1)}, {"write_energy": Fraction(1)}
+    found = [cost(inner={**memory, **price}, compute={"widths": widths}).energy for price in free]
+    assert tuple(found) == words
+
+
+def test_a_layer_states_widths_of_its_own():
+    nest = parse_nest("O:16/24[M,N] += A:8[M,K] * B:4[K,N] {M=2 N=3 K=4}")
+    arch = machine(home={"word_bits": 8, "read_energy": Fraction(1), "packed": True}, compute={"widths": Widths(8, 8)})
+    assert evaluate(nest, arch, MAPPING).energy == 24 + 12 // 2
+    assert (arch.bits(nest.output), arch.partial_bits(nest)) == (16, 24)
+    assert (arch.bits(NEST.tensor("A")), arch.bits(NEST.output), arch.partial_bits(NEST)) == (8, None, None)
+
+
+def test_an_access_moves_a_line_and_partial_lines_cost_whole_ones():
+    # A 24 and B 12 words read in lines of 5: 5 + 3; O 6 words written: 2 lines
+    prices = {"read_energy": Fraction(1), "write_energy": Fraction(100)}
+    assert cost(home={**prices, "line_words": 5}).energy == 5 + 3 + 2 * 100
+
+
+def test_all_instances_leak_in_every_cycle():
+    found = cost(inner={"leak_energy": Fraction(1, 2)}, compute={"leak_energy": Fraction(1, 3)})
+    assert found.energy_by_level == {"HOME": 0, "F": 0, "L1": 12 * 4 * Fraction(1, 2), "MAC": 12 * 4 * Fraction(1, 3)}
+    arch = machine(inner={"area_um2": Fraction(5, 2)}, mesh={"area_um2": Fraction(7)})
+    assert (arch.area_um2, machine().area_um2) == (4 * Fraction(5, 2) + 7, None)
+
+
+def test_hops_cost_energy():
+    # two of four instances in use: A 24 and B 12 words go in, 6 sums come out, each 2 steps
+    assert cost(mesh={"hop_energy": Fraction(1)}).energy == (24 + 12 + 6) * 2
+
+
 def test_bytes_of_the_outermost_memory():
     found = cost(home={"word_bits": 12})
     assert (found.home_words, found.home_bytes) == (42, Fraction(42 * 12, 8))
@@ -116,7 +162,7 @@ def test_levels_sum_to_the_total_and_utilisation_is_at_most_1(case):
 @given(cases())
 def test_energy_is_linear_in_the_energies(case):
     nest, arch, mapping = case
-    keys = ("read_energy", "write_energy", "deliver_energy", "reduce_energy", "energy")
+    keys = ("read_energy", "write_energy", "deliver_energy", "reduce_energy", "hop_energy", "leak_energy", "energy")
     levels = [
         replace(level, **{key: getattr(level, key) * Fraction(3, 7) for key in keys if hasattr(level, key)})
         for level in arch.levels

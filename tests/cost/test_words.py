@@ -6,7 +6,7 @@ from hypothesis import given
 from strategies import cases
 
 from mapper.cost import count
-from mapper.cost.cuts import words
+from mapper.cost.cuts import Cuts
 from mapper.ir import Role
 from mapper.mapping import Keep, ParFor
 
@@ -69,7 +69,7 @@ def test_words_are_those_of_all_boxes(case):
             for first in ([], spatial):
                 found = boxes(case, position, first)
                 enumerated = sum(loaded(tensor, box, before if rolling else None) for box, before in found)
-                assert words(nest, mapping, tensor, position, first) == enumerated
+                assert Cuts(nest, mapping).words(tensor, position, frozenset(first)) == enumerated
 
 
 @given(cases(operations=200))

@@ -184,10 +184,12 @@ def test_unlike_counts_fail(small):
 
 
 def test_the_first_difference_of_counts():
-    one = Counts({("GLB", "I"): Access(3, 4)}, {("PE", "I"): Moves(5, 0)}, 6, 7)
+    one = Counts({("GLB", "I"): Access(3, 4)}, {("PE", "I"): Moves(5, 0, 6)}, 6, 7)
     assert difference(one, replace(one)) is None
-    assert difference(one, replace(one, accesses={})) == "GLB I: expected Access(reads=3, writes=4), executed None"
-    assert difference(replace(one, moves={}), one) == "PE I: expected None, executed Moves(delivered=5, reduced=0)"
+    assert difference(one, replace(one, accesses={})) == f"GLB I: expected {Access(3, 4)}, executed None"
+    assert (
+        difference(replace(one, moves={}), one) == "PE I: expected None, executed Moves(delivered=5, reduced=0, hops=6)"
+    )
     assert difference(one, replace(one, operations=8)) == "operations: expected 6, executed 8"
 
 

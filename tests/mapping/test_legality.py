@@ -147,7 +147,9 @@ def test_footprints_are_those_of_one_instance_holes_included():
     nest = conv(K=4, P=4, R=3, stride=(2, 1))
     mapping = parse_mapping("keep HOME I W O\nparfor K 2 F.x\nfor P 2\nkeep L1 I O\nfor P 1\nfor K 1\nfor R 1\n")
     # rows of two outputs at stride 2 and three taps: 2*(2-1) + (3-1) + 1 = 5
-    assert footprints(nest, mapping, Memory("L1")) == {"I": 5, "O": 4}
+    l1 = Memory("L1")
+    machine = Architecture("tiny", (Memory("HOME"), FanOut("F", (Axis("x", 2),)), l1, Compute("MAC")))
+    assert footprints(nest, machine, mapping, l1) == {"I": 5, "O": 4}
 
 
 # -- rolling windows ---------------------------------------------------------------------------------------------------

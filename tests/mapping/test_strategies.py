@@ -1,12 +1,16 @@
 """The random cases that other tests rest on: legal, and rich enough."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import HealthCheck, given, settings
 from strategies import cases
 
+from mapper.arch import FanOut
 from mapper.cost import count
+from mapper.cost.cuts import Cuts
+from mapper.cost.traffic import links
 from mapper.ir import Role
 from mapper.mapping import Keep, Loop, ParFor, violations
 
@@ -76,6 +80,26 @@ def bypasses_below_a_fanout(case):
     return any(position > min(innermost) for position, _, _ in cuts(case, ParFor))
 
 
+def output_links(case):
+    found = links(case.arch, Cuts(case.nest, case.mapping))
+    return [link for link in found if link.tensor.role is Role.OUTPUT]
+
+
+def halo_saves(case, tensor, child=None):
+    """Whether sharing overlaps saves reads of a tensor (for a child)."""
+    alone = replace(
+        case.arch,
+        levels=tuple(replace(v, halo=False) if isinstance(v, FanOut) else v for v in case.arch.levels),
+    )
+    cuts = Cuts(case.nest, case.mapping)
+    pairs = zip(links(case.arch, cuts), links(alone, cuts), strict=True)
+    return any(
+        a.crossings[0] < b.crossings[0]
+        for a, b in pairs
+        if a.tensor == tensor and child in (None, a.child) and a.tensor.role is not Role.OUTPUT
+    )
+
+
 FEATURES = {
     "rolling window": lambda case: any(node.rolling for node in nodes(case)),
     "temporal loop with a clipped piece": lambda case: any(n % item.step for _, item, n in cuts(case, Loop)),
@@ -102,5 +126,36 @@ FEATURES = {
     "stride or dilation": lambda case: any(
         len(rank) > 1 and term.coef > 1 for t in case.nest.tensors for rank in t.ranks for term in rank
     ),
+    "halo shared": lambda case: any(halo_saves(case, t) for t in case.nest.tensors if t.role is not Role.OUTPUT),
+    "halo of what rolls": lambda case: any(
+        node.rolling and halo_saves(case, case.nest.tensor(node.tensor)) for node in nodes(case)
+    ),
+    "halo of single operations": lambda case: any(
+        halo_saves(case, t, case.arch.compute.name) for t in case.nest.tensors if t.role is not Role.OUTPUT
+    ),
+    "each instance drains its own": lambda case: any(
+        {f.name: f for f in case.arch.fanouts}[item.fanout].drain and item.dim not in case.nest.output.dims
+        for _, item, _ in cuts(case, ParFor)
+    ),
+    "results that come out of an inner memory": lambda case: any(
+        link.complete and link.child != case.arch.compute.name for link in output_links(case)
+    ),
+    "inner memory that never holds a result": lambda case: any(
+        not link.complete and link.child != case.arch.compute.name for link in output_links(case)
+    ),
+    "wide partial sums": lambda case: (
+        (case.arch.partial_bits(case.nest) or 0) > (case.arch.bits(case.nest.output) or 99)
+    ),
+    "packed elements": lambda case: any(
+        m.packed and (case.arch.bits(t) or m.word_bits) * 2 <= m.word_bits
+        for m in case.arch.memories
+        for t in case.nest.tensors
+    ),
+    "elements of several words": lambda case: any(
+        (case.arch.bits(t) or 0) > m.word_bits for m in case.arch.memories for t in case.nest.tensors
+    ),
+    "lines": lambda case: any(m.line_words > 1 for m in case.arch.memories),
+    "three fan-outs": lambda case: len({item.fanout for _, item, _ in cuts(case, ParFor)}) == 3,
+    "3-D convolution": lambda case: "U" in case.nest.extents,
     "groups": lambda case: case.nest.extents.get("G", 1) > 1,
 }
