@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
 from mapper.ir import LoopNest, Rank, Role, Tensor, Term, conv, gemm, parse_nest
-from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, footprints
+from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, footprints, tidy
 from mapper.search.exhaustive import candidates
 from mapper.search.mapspace import Mapspace
 
@@ -169,7 +169,7 @@ def fanouts(draw: Any, name: str, dims: Sequence[str] = ()) -> FanOut:
         multicast=draw(st.sampled_from([frozenset(OPERANDS)]) | roles(frozenset(OPERANDS))),
         reduce=reduce,
         drain=drain,
-        halo=draw(st.booleans()),
+        halo=draw(st.integers(0, 3)) > 0,
         deliver_energy=draw(ENERGIES),
         reduce_energy=draw(ENERGIES),
         hop_energy=draw(st.just(Fraction(0)) | ENERGIES),
@@ -275,7 +275,7 @@ def _interleaved(
 def _spatial(draw: Any, nest: LoopNest, fanout: FanOut, tile: dict[str, int]) -> list[Item]:
     """Spatial loops that the axes have room for, now and then with a temporal loop among them."""
     items: list[Item] = []
-    halo = any(fanout.shares_halo(t.role) for t in nest.tensors) and draw(st.booleans())
+    halo = any(fanout.shares_halo(t.role) for t in nest.tensors) and draw(st.integers(0, 3)) > 0
     slides = {d for t in nest.tensors if halo and fanout.shares_halo(t.role) for d in t.sliding_dims}
     room = {axis.name: axis.size for axis in fanout.axes}
     for _ in range(draw(st.integers(1, 3))):
@@ -288,8 +288,10 @@ def _spatial(draw: Any, nest: LoopNest, fanout: FanOut, tile: dict[str, int]) ->
         ]
         if not choices:
             break
-        if slides:
-            choices = [(axis, d) for axis, d in choices if d in slides] or choices
+        if slides:  # neighbours overlap most where all dims of a rank are unrolled
+            done = {item.dim for item in items}
+            partners = [(axis, d) for axis, d in choices if d in slides and d not in done]
+            choices = partners or choices
         axis, dim = draw(st.sampled_from(choices))
         least = math.ceil(tile[dim] / room[axis.name])
         step = draw(st.just(least) | st.integers(least, tile[dim]))
@@ -320,8 +322,23 @@ def _rolled(draw: Any, nest: LoopNest, arch: Architecture, items: Sequence[Item]
 
 
 @st.composite
+def diagonals(draw: Any) -> Case:
+    """Convolutions with all dims of a rank unrolled, whose instances ask for the same inputs one by one."""
+    nest = draw(_sliding())
+    loops = draw(st.permutations([ParFor(d, draw(st.integers(1, 2)), "F", d) for d in "PR"]))
+    rest = draw(st.permutations([Loop(d, 1) for d, _ in nest.dims]))
+    below = [Keep("M1", t.name) for t in nest.tensors if t.role is not Role.INPUT and draw(st.booleans())]
+    home = [Keep("HOME", t.name) for t in nest.tensors]
+    mesh = FanOut("F", (Axis("P", 8), Axis("R", 4)), halo=True, hop_energy=Fraction(1))
+    arch = Architecture("diagonals", (Memory("HOME"), mesh, Memory("M1"), Compute("MAC")))
+    return Case(nest, arch, tidy([*home, *loops, *below, *rest], nest.extents))
+
+
+@st.composite
 def cases(draw: Any, **limits: int) -> Case:
     """A layer with a legal mapping on an architecture; `limits` are those of `nests`."""
+    if draw(st.integers(0, 11)) == 11:
+        return draw(diagonals())
     nest = draw(nests(**limits))
     if draw(st.integers(0, 3)) == 3:
         tensors = tuple(replace(t, bits=draw(BITS)) for t in nest.tensors)
@@ -354,11 +371,14 @@ def problems(draw: Any, *, limit: int = 2000) -> tuple[LoopNest, Architecture]:
     """
     nest = draw(st.one_of(gemms(largest=4, operations=48), _sliding(), _sliding(), einsums(largest=6, operations=48)))
     reductions = frozenset(d for d, _ in nest.dims) - set(nest.output.dims)
-    arch = draw(architectures(inner=draw(st.sampled_from([1, 1, 2])), sizes=st.none() | st.integers(3, 12)))
+    arch = draw(architectures(inner=draw(st.sampled_from([1, 1, 2])), fans=2, sizes=st.none() | st.integers(3, 12)))
     levels: list[Level] = []
     for level in arch.levels:
+        if isinstance(level, FanOut):
+            level = replace(level, halo=False)  # which the search does not cover yet
         if isinstance(level, FanOut) and draw(st.booleans()):
-            level = replace(level, reduce=True, axes=tuple(replace(axis, dims=reductions) for axis in level.axes))
+            reduce = draw(st.booleans())
+            level = replace(level, reduce=reduce, drain=not reduce, axes=tuple(replace(axis, dims=reductions) for axis in level.axes))
         elif isinstance(level, Memory):
             dearer = 10 if level == arch.home else Fraction(1, 20)
             level = replace(level, read_energy=level.read_energy * dearer, write_energy=level.write_energy * dearer)

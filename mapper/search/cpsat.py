@@ -10,12 +10,15 @@ from ortools.sat.python import cp_model
 
 from mapper.arch import Architecture
 from mapper.cost import Cost, evaluate
+from mapper.errors import InfeasibleError, InputError
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping, violations
 from mapper.search.decode import Tile, assemble, smallest
-from mapper.search.mapspace import Mapspace
+from mapper.search.mapspace import MOST, Mapspace
 from mapper.search.model import Model
+from mapper.search.objective import Objective, cycles, energy
 from mapper.search.result import Result, Status
+from mapper.search.traffic import Traffic
 
 
 def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = None) -> Result:
@@ -27,26 +30,42 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
     started, cpu = time.perf_counter(), time.process_time()
     space = Mapspace(nest, arch)
     space.check()
+    fallback = smallest(space)
+    misfits = violations(nest, arch, fallback)  # where partial sums are wide, a better mapping may fit
     model = Model(space)
-    expression, unit, exact = model.energy.integer(model.tables)
+    traffic = Traffic(model)
+    traffic.fit()
+    lasting = None
+    if arch.leak_energy:  # no good mapping leaks more than a simple one costs in all, or than the solver can count
+        lasting = cycles(traffic, MOST if misfits else int(evaluate(nest, arch, fallback).energy / arch.leak_energy))
+        if lasting is None:
+            raise InputError("leakage and bandwidths have too many digits for the search", place=arch.name)
+    objective = energy(traffic, lasting)
+    expression, unit, exact = objective.integer(model.tables)
+    if lasting is not None and not exact:
+        raise InputError("leakage and energies have too many digits for the search", place=arch.name)
 
     solver = _solver(time_limit_s)
     model.model.minimize(expression)
     status = _run(solver, model)
-    bound = max(0, round(solver.best_objective_bound)) * unit + model.energy.constant
-    if status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
-        best = smallest(space)
-        cost = evaluate(nest, arch, best)
-    elif status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+    bound = max(0, round(solver.best_objective_bound)) * unit + objective.constant
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         best = _mapping(model, solver)
-        cost = _checked(space, best, model.energy.value(solver))
+        cost = _checked(space, best, objective.value(solver))
+    elif misfits and status == cp_model.INFEASIBLE:
+        raise InfeasibleError("no mapping is legal; even tiles of one element do not fit: " + "; ".join(misfits))
+    elif misfits and status == cp_model.UNKNOWN:
+        raise InfeasibleError("no legal mapping was found within the time limit", hint="allow more time")
+    elif status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
+        best = fallback
+        cost = evaluate(nest, arch, best)
     else:
         raise AssertionError(f"{solver.status_name(status)}, though one-word tiles fit: {nest} on {arch.name}")
     fewest = False
     if status == cp_model.OPTIMAL and exact:
         left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
         model.model.add(expression == round(solver.objective_value))
-        best, cost, fewest = _fewest_cycles(model, best, cost, left)
+        best, cost, fewest = _fewest_cycles(traffic, objective, best, cost, left)
     proven = status == cp_model.OPTIMAL and (exact or bound == cost.energy)
     if bound > cost.energy or (proven and bound != cost.energy):
         raise AssertionError(f"bound {bound} against energy {cost.energy}: {nest} on {arch.name}\n{best}")
@@ -62,7 +81,9 @@ def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = No
     )
 
 
-def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | None) -> tuple[Mapping, Cost, bool]:
+def _fewest_cycles(
+    traffic: Traffic, objective: Objective, best: Mapping, cost: Cost, limit_s: float | None
+) -> tuple[Mapping, Cost, bool]:
     """Among the mappings of the least energy, which the model now demands, one of the fewest cycles.
 
     The flag says whether that is proven; it is not where time ran out, or where a bandwidth has so many digits that
@@ -70,10 +91,10 @@ def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | Non
     """
     if cost.cycles == 1:
         return best, cost, True
-    cycles = model.cycles(cost.cycles - 1)
-    if cycles is None or (limit_s is not None and limit_s <= 0):
+    model, fewer = traffic.built, cycles(traffic, cost.cycles - 1)
+    if fewer is None or (limit_s is not None and limit_s <= 0):
         return best, cost, False
-    model.model.minimize(cycles)
+    model.model.minimize(fewer)
     solver = _solver(limit_s)
     status = _run(solver, model)
     if status == cp_model.MODEL_INVALID:
@@ -81,7 +102,7 @@ def _fewest_cycles(model: Model, best: Mapping, cost: Cost, limit_s: float | Non
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return best, cost, status == cp_model.INFEASIBLE
     faster = _mapping(model, solver)
-    cost = _checked(model.space, faster, model.energy.value(solver), round(solver.objective_value))
+    cost = _checked(model.space, faster, objective.value(solver), round(solver.objective_value))
     return faster, cost, status == cp_model.OPTIMAL
 
 

@@ -87,18 +87,28 @@ class Mapspace:
 
         InputError if the layer is so large that its counts could leave the solver's exact integers.
 
-        The smallest tiles are single words (the home holds whole tensors), so this decides whether there is one.
+        The smallest tiles are single elements (the home holds whole tensors), so this decides whether there is one, but
+        for partial sums that are wider than results.
         """
         largest = max(self.nest.operations, *(self.nest.words(t) for t in self.nest.tensors))
         if largest >= MOST:
             raise InputError(
                 f"{largest:.3g} operations or words are more than the search can count", place=str(self.nest)
             )
+        for fanout in self.arch.fanouts:
+            for tensor in self.nest.tensors:
+                sliding = [rank for rank in tensor.ranks if sum(t.dim in self.dims for t in rank) > 1]
+                if sliding and fanout.shares_halo(tensor.role):
+                    raise InputError(
+                        f"the search does not cover halo sharing yet, which {fanout.name} has for {tensor.name}",
+                        place=self.arch.name,
+                        hint="set halo: false to map it without, or evaluate a mapping of your own",
+                    )
         problems = []
         for memory in self.arch.memories:
             home = memory == self.arch.home
             must = {
-                t.name: self.nest.words(t) if home else 1
+                t.name: memory.words(self.nest.words(t) if home else 1, self.arch.bits(t))
                 for t in self.nest.tensors
                 if home or t.role in memory.must_keep
             }

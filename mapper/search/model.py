@@ -1,25 +1,23 @@
-"""The constraint model: every mapping of a mapspace as an assignment, its counts as linear expressions.
+"""The constraint model: every mapping of a mapspace as an assignment.
 
 With storage nodes the words moved at a node depend on the tile extents there only, not on the order of loops. So the
 variables are the extents at each node and the spatial factors, and each count is a table over a product of them
-(`docs/search.md`). Traffic is in units of the tensor's plain ranks, which keeps tables and bounds small.
+(`docs/search.md`); `traffic` has the counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, cached_property
+from functools import cache
 from itertools import combinations, product, zip_longest
 
 from ortools.sat.python import cp_model
 
 from mapper.arch import FanOut
-from mapper.ir import Rank, Role, Tensor
+from mapper.ir import Tensor
 from mapper.search.mapspace import Mapspace, Slot
-from mapper.search.tables import Linear, Literal, Tables
+from mapper.search.tables import Literal, Tables
 
 Extents = dict[str, cp_model.IntVar]
 
@@ -37,38 +35,8 @@ class Node:
     reach: Extents
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """A sum of `terms` (price, units) and a `constant`, exact."""
-
-    terms: tuple[tuple[Fraction, Linear], ...]
-    constant: Fraction
-
-    def value(self, solver: cp_model.CpSolver) -> Fraction:
-        """The exact value in a solution."""
-        return self.constant + sum((price * solver.value(units) for price, units in self.terms), Fraction(0))
-
-    def integer(self, tables: Tables, most: int = 2**53) -> tuple[Linear, Fraction, bool]:
-        """(expression, unit, exact): the value is `unit * expression + constant`.
-
-        Where the expression could exceed `most`, beyond which solvers lose integers, the unit is coarser, prices are
-        rounded down and `exact` is false: then the value is at least that.
-        """
-        denominator = math.lcm(*(price.denominator for price, _ in self.terms))
-        prices = [int(price * denominator) for price, _ in self.terms]
-        unit = math.gcd(*prices) or 1
-        largest = sum(
-            price // unit * tables.bound(units)[1] for price, (_, units) in zip(prices, self.terms, strict=True)
-        )
-        exact = largest <= most
-        if not exact:
-            unit *= -(-largest // most)
-        expression = sum(price // unit * units for price, (_, units) in zip(prices, self.terms, strict=True))
-        return expression, Fraction(unit, denominator), exact
-
-
 class Model:
-    """The CP-SAT model of a mapspace; `energy` is its linear objective, `cycles` adds a second one."""
+    """The CP-SAT model of a mapspace: tile extents at every node, spatial factors, what is kept and in which order."""
 
     def __init__(self, space: Mapspace) -> None:
         self.space, self.nest, self.arch = space, space.nest, space.arch
@@ -81,7 +49,6 @@ class Model:
         self.ties: dict[tuple[Slot, Slot], Literal] = {}
         self._pin_bypassed()
         self._roll()
-        self._fit()
 
     # -- variables and structure ---------------------------------------------------------------------------------
 
@@ -91,7 +58,8 @@ class Model:
         for fanout in self.arch.fanouts:
             for axis in fanout.axes:
                 for d, values in self.space.extents.items():
-                    allowed = (axis.dims is None or d in axis.dims) and (fanout.reduce or d in self.nest.output.dims)
+                    allowed = axis.dims is None or d in axis.dims
+                    allowed &= fanout.unrolls_reductions() or d in self.nest.output.dims
                     domain = [v for v in values if v <= axis.size] if allowed else [1]
                     found[fanout.name, axis.name, d] = self.tables.variable(domain, f"s_{fanout.name}.{axis.name}_{d}")
                 factors = [found[fanout.name, axis.name, d] for d in self.space.dims]
@@ -251,20 +219,8 @@ class Model:
             self.ties[pair] = tie
         return self.ties[pair]
 
-    def _fit(self) -> None:
-        """The tiles kept in a memory fit it."""
-        for memory in self.arch.memories[1:]:
-            if memory.tile_words is None:
-                continue
-            tiles: list[Linear] = []
-            for tensor in self.nest.tensors:
-                for node in self.nodes[tensor.name]:
-                    if node.slot.memory == memory.name:
-                        size = self._footprint(tensor, node, memory.tile_words)
-                        tiles.append(self.tables.when(node.keep, size, f"tile_{node.slot}"))
-            self.model.add(sum(tiles) <= memory.tile_words)
-
-    def _footprint(self, tensor: Tensor, node: Node, capacity: int) -> cp_model.IntVar:
+    def footprint(self, tensor: Tensor, node: Node, capacity: int) -> cp_model.IntVar:
+        """Elements of the tensor's largest tile at a node; more than `capacity` are all the same."""
         ranks = []
         for rank in tensor.ranks:
             terms = [term for term in rank if term.dim in self.space.dims]
@@ -275,215 +231,3 @@ class Model:
 
             ranks.append(self.tables.function([node.extent[t.dim] for t in terms], extent, f"rank_{node.slot}"))
         return self.tables.product(ranks, f"tile_{node.slot}", most=capacity)
-
-    # -- traffic ---------------------------------------------------------------------------------------------------
-
-    def scale(self, tensor: Tensor) -> int:
-        """Words in a unit of the tensor's traffic: the extents of its plain ranks."""
-        return math.prod(self.space.dims[t.dim] for t in self._plain(tensor))
-
-    def _terms(self, rank: Rank) -> Rank:
-        return tuple(term for term in rank if term.dim in self.space.dims)
-
-    def _plain(self, tensor: Tensor) -> Rank:
-        """The ranks that are a single dim, whose total over all tiles is always their extent."""
-        terms = map(self._terms, tensor.ranks)
-        return tuple(t[0] for t in terms if len(t) == 1 and t[0].coef == 1)
-
-    def traffic(self, tensor: Tensor, node: Node | None, segment: int) -> cp_model.IntVar:
-        """Units of all tiles of a node (None: of the compute unit), as seen from `segment` at or above it.
-
-        The networks between coalesce instances that differ in irrelevant dims only, where they can.
-        """
-        return self._traffic(tensor.name, node.slot if node else None, segment)
-
-    @cache  # noqa: B019
-    def _traffic(self, name: str, slot: Slot | None, segment: int) -> cp_model.IntVar:
-        tensor = self.nest.tensor(name)
-        at = slot.segment if slot else self.space.segments - 1
-        joined = [f for f in self.arch.fanouts[segment:at] if f.coalesces(tensor.role)]
-        one = self.tables.constant(1)
-        extent = self.node(slot).extent if slot else dict.fromkeys(self.space.dims, one)
-        reach = self.node(slot).reach if slot else extent
-        label = f"{slot or tensor.name}@{segment}"
-        factors = []
-        for d, n in self.space.dims.items():
-            if d not in tensor.dims:
-                spread = self.tables.product([self.factor(f, d) for f in joined], f"joined_{label}_{d}")
-
-                def cuts(x: int, s: int, n: int = n) -> int | None:
-                    return n // (x * s) if n % (x * s) == 0 else None
-
-                factors.append(self.tables.function((extent[d], spread), cuts, f"cuts_{label}_{d}"))
-        count = self.tables.product(factors, f"cuts_{label}")
-        plain = {t.dim for t in self._plain(tensor)}
-        volumes = [
-            self._volume(terms, extent, reach, label)
-            for terms in map(self._terms, tensor.ranks)
-            if terms and terms[0].dim not in plain
-        ]
-        return self.tables.product((self.tables.product(volumes, f"volume_{label}"), count), f"traffic_{label}")
-
-    def _volume(self, terms: Rank, extent: Extents, reach: Extents, label: str) -> cp_model.IntVar:
-        """Words of all tiles in a rank whose tiles overlap or leave holes, rolling windows loaded once."""
-        rolling = [t.dim for t in terms if reach[t.dim] is not extent[t.dim]]
-        totals = [self.space.dims[t.dim] for t in terms]
-
-        def volume(*values: int) -> int | None:
-            x, reached = values[: len(terms)], dict(zip(rolling, values[len(terms) :], strict=True))
-            if any(reached[t.dim] % n for t, n in zip(terms, x, strict=True) if t.dim in reached):
-                return None
-            counts = [total // n for total, n in zip(totals, x, strict=True)]
-            words = math.prod(counts) * (sum(t.coef * (n - 1) for t, n in zip(terms, x, strict=True)) + 1)
-            for i, t in enumerate(terms):
-                if reached.get(t.dim, x[i]) != x[i]:
-                    pairs = (counts[i] - totals[i] // reached[t.dim]) * math.prod(counts) // counts[i]
-                    rest = sum(o.coef * (n - 1) for j, (o, n) in enumerate(zip(terms, x, strict=True)) if j != i)
-                    words -= pairs * max(0, rest + 1 - t.coef)
-            return words
-
-        arguments = [extent[t.dim] for t in terms] + [reach[d] for d in rolling]
-        return self.tables.function(arguments, volume, f"volume_{label}")
-
-    def arrivals(self, tensor: Tensor, index: int, segment: int) -> Linear:
-        """Units that cross `segment` upwards or downwards for the kept nodes from the `index`-th on, inwards."""
-        nodes = self.nodes[tensor.name]
-        if index == len(nodes):
-            return self.traffic(tensor, None, segment)
-        node = nodes[index]
-        own = self.traffic(tensor, node, segment)
-        innermost = node.slot.segment == self.space.segments - 1
-        if isinstance(node.keep, bool) or (innermost and not any(n.slot.rolls_along for n in nodes[index:])):
-            return own  # bypassed, such a node is pinned to the compute unit's extents and sees its traffic
-        name = f"arrive_{node.slot}@{segment}"
-        passed = self.tables.when(~node.keep, self.arrivals(tensor, index + 1, segment), f"{name}_passed")
-        return self.tables.when(node.keep, own, name) + passed
-
-    def first_in(self, tensor: Tensor, segment: int) -> int:
-        """Index of the tensor's first node in or below a segment."""
-        return sum(node.slot.segment < segment for node in self.nodes[tensor.name])
-
-    @cached_property
-    def fresh(self) -> list[Linear]:
-        """By segment, the units of output visits that begin from zero at a node there: one, and all reductions."""
-        output = self.nest.output
-        found: list[Linear] = [1]
-        for segment in range(self.space.segments - 1):
-            first = self.first_in(output, segment + 1)
-            reduced = self.arrivals(output, first, segment + 1) - self.arrivals(output, first, segment)
-            found.append(found[-1] + reduced)
-        return found
-
-    @cached_property
-    def accesses(self) -> dict[tuple[str, str], tuple[Linear, Linear]]:
-        """Units read and written at each storage node, 0 where it is not kept, by (memory, tensor)."""
-        found: dict[tuple[str, str], tuple[Linear, Linear]] = {}
-        for tensor in self.nest.tensors:
-            output = tensor.role is Role.OUTPUT
-            top = self.arrivals(tensor, 0, 0)
-            found[self.arch.home.name, tensor.name] = (top - 1, top) if output else (top, 0)
-            for index, node in enumerate(self.nodes[tensor.name]):
-                slot = node.slot
-                arrivals = self.arrivals(tensor, index + 1, slot.segment)
-                own = self.traffic(tensor, node, slot.segment)
-                fresh = self.fresh[slot.segment] if output else 0
-                reads, writes = (arrivals - fresh + own, arrivals + own - fresh) if output else (arrivals, own)
-                found[slot.memory, slot.tensor] = (
-                    self.tables.when(node.keep, reads, f"reads_{slot}"),
-                    self.tables.when(node.keep, writes, f"writes_{slot}"),
-                )
-        return found
-
-    @cached_property
-    def moves(self) -> dict[tuple[str, str], tuple[Linear, Linear]]:
-        """Units delivered and partial sums added on each network, by (fan-out, tensor)."""
-        found: dict[tuple[str, str], tuple[Linear, Linear]] = {}
-        for segment, fanout in enumerate(self.arch.fanouts):
-            for tensor in self.nest.tensors:
-                first = self.first_in(tensor, segment + 1)
-                below = self.arrivals(tensor, first, segment + 1)
-                if tensor.role is not Role.OUTPUT:
-                    found[fanout.name, tensor.name] = (below, 0)
-                    continue
-                keeps = [node.keep for node in self.nodes[tensor.name][first:]]
-                kept: Literal | bool = any(k is True for k in keeps)
-                if keeps and not kept:
-                    kept = self.model.new_bool_var(f"kept_below_{fanout.name}")
-                    self.model.add_max_equality(kept, keeps)
-                refills = self.tables.when(kept, below - self.fresh[segment + 1], f"refills_{fanout.name}")
-                found[fanout.name, tensor.name] = (refills, self.fresh[segment + 1] - self.fresh[segment])
-        return found
-
-    # -- objectives --------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def energy(self) -> Objective:
-        """The energy of the mapping."""
-        terms: list[tuple[Fraction, Linear]] = []
-        for memory in self.arch.memories:
-            for tensor in self.nest.tensors:
-                reads, writes = self.accesses.get((memory.name, tensor.name), (0, 0))
-                words = self.scale(tensor)
-                terms += [(words * memory.read_energy, reads), (words * memory.write_energy, writes)]
-        for fanout in self.arch.fanouts:
-            for tensor in self.nest.tensors:
-                delivered, reduced = self.moves[fanout.name, tensor.name]
-                words = self.scale(tensor)
-                terms += [(words * fanout.deliver_energy, delivered), (words * fanout.reduce_energy, reduced)]
-        charged = tuple(
-            (energy, units) for energy, units in terms if energy and not (isinstance(units, int) and units == 0)
-        )
-        return Objective(charged, self.nest.operations * self.arch.compute.energy)
-
-    def active(self) -> cp_model.IntVar:
-        """Instances of the compute unit that the mapping uses."""
-        return self._active(len(self.arch.fanouts))
-
-    @cache  # noqa: B019
-    def _active(self, fanouts: int) -> cp_model.IntVar:
-        factors = [self.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
-        return self.tables.product(factors, f"active{fanouts}")
-
-    def cycles(self, most: int) -> cp_model.IntVar | None:
-        """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port.
-
-        None where a port's words times the digits of its bandwidth exceed the solver's integers.
-        """
-        if most > 2**53:
-            return None
-        operations, rate = self.nest.operations, self.arch.compute.rate
-        cycles = self.model.new_int_var(1, most, "cycles")
-
-        def needed(active: int) -> int:
-            return -(-(operations // active) // rate)
-
-        self.model.add(cycles >= self.tables.function((self.active(),), needed, "compute_cycles"))
-        for memory in self.arch.memories:
-            ports: list[tuple[Fraction | None, Callable[[Linear, Linear], Linear]]] = [
-                (memory.read_bandwidth, lambda reads, _: reads),
-                (memory.write_bandwidth, lambda _, writes: writes),
-                (memory.shared_bandwidth, lambda reads, writes: reads + writes),
-            ]
-            for bandwidth, counted in ports:
-                if bandwidth is not None:
-                    words = sum(
-                        self.scale(self.nest.tensor(tensor)) * counted(*access)
-                        for (name, tensor), access in self.accesses.items()
-                        if name == memory.name
-                    )
-                    available = self._instance_cycles(cycles, most, self.arch.segment[memory.name])
-                    needed_most = bandwidth.denominator * self.tables.bound(words)[1]
-                    if needed_most + bandwidth.numerator * most * self.arch.peak_operations > 2**62:
-                        return None
-                    self.model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
-        return cycles
-
-    def _instance_cycles(self, cycles: cp_model.IntVar, most: int, segment: int) -> cp_model.IntVar:
-        """Cycles x the instances used of a memory in that segment."""
-        if segment == 0:
-            return cycles
-        used = self._active(segment)
-        largest = most * self.tables.domain(used)[-1]
-        result = self.model.new_int_var(1, largest, f"cycles_x_instances{segment}")
-        self.model.add_multiplication_equality(result, [cycles, used])
-        return result

@@ -33,6 +33,12 @@ class Tables:
         self._ends[var.index] = domain[0], domain[-1]
         return var
 
+    def free(self, low: int, high: int, name: str) -> cp_model.IntVar:
+        """A variable that takes any value from `low` to `high`."""
+        var = self.model.new_int_var(low, high, name)
+        self._ends[var.index] = low, high
+        return var
+
     def constant(self, value: int) -> cp_model.IntVar:
         """A variable that is always `value`."""
         return self.function((), lambda: value, f"{value}")
@@ -86,13 +92,27 @@ class Tables:
             low, high = low + int(min(ends)), high + int(max(ends))
         return low, high
 
+    def rounded_up(self, expression: Linear, divisor: int, name: str) -> Linear:
+        """The expression over a positive divisor, rounded up."""
+        low, high = (-(-end // divisor) for end in self.bound(expression))
+        result = self.free(low, high, name)
+        self.model.add(divisor * result >= expression)
+        self.model.add(divisor * result <= expression + divisor - 1)
+        return result
+
+    def times(self, expression: Linear, factor: cp_model.IntVar, name: str) -> cp_model.IntVar:
+        """The product of an expression that is never negative and a factor."""
+        high = self.bound(expression)[1] * self.domain(factor)[-1]
+        result = self.free(0, high, name)
+        self.model.add_multiplication_equality(result, [expression, factor])
+        return result
+
     def when(self, literal: Literal | bool, expression: Linear, name: str) -> Linear:
         """`expression` where the literal holds, else 0."""
         if isinstance(literal, bool):
             return expression if literal else 0
         low, high = self.bound(expression)
-        result = self.model.new_int_var(min(low, 0), max(high, 0), name)
-        self._ends[result.index] = min(low, 0), max(high, 0)
+        result = self.free(min(low, 0), max(high, 0), name)
         self.model.add(result == expression).only_enforce_if(literal)
         self.model.add(result == 0).only_enforce_if(~literal)
         return result

@@ -16,7 +16,7 @@ from mapper.search.cpsat import solve
 from mapper.search.decode import smallest
 from mapper.search.exhaustive import exhaustive
 from mapper.search.mapspace import Mapspace
-from mapper.search.model import Objective
+from mapper.search.objective import Objective
 
 LARGE = conv(K=64, C=3, P=112, Q=112, R=7, S=7, stride=(2, 2))
 SMALL = gemm(M=4, N=4, K=4)

@@ -1,0 +1,114 @@
+"""Objectives: energy and cycles of a model's mappings, as expressions for the solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ortools.sat.python import cp_model
+
+from mapper.search.tables import Linear, Tables
+from mapper.search.traffic import Sum, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A sum of `terms` (price, units) and a `constant`, exact."""
+
+    terms: tuple[tuple[Fraction, Linear], ...]
+    constant: Fraction
+
+    def value(self, solver: cp_model.CpSolver) -> Fraction:
+        """The exact value in a solution."""
+        return self.constant + sum((price * solver.value(units) for price, units in self.terms), Fraction(0))
+
+    def integer(self, tables: Tables, most: int = 2**53) -> tuple[Linear, Fraction, bool]:
+        """(expression, unit, exact): the value is `unit * expression + constant`.
+
+        Where the expression could exceed `most`, beyond which solvers lose integers, the unit is coarser, prices are
+        rounded down and `exact` is false: then the value is at least that.
+        """
+        denominator = math.lcm(*(price.denominator for price, _ in self.terms))
+        prices = [int(price * denominator) for price, _ in self.terms]
+        unit = math.gcd(*prices) or 1
+        largest = sum(
+            price // unit * tables.bound(units)[1] for price, (_, units) in zip(prices, self.terms, strict=True)
+        )
+        exact = largest <= most
+        if not exact:
+            unit *= -(-largest // most)
+        expression = sum(price // unit * units for price, (_, units) in zip(prices, self.terms, strict=True))
+        return expression, Fraction(unit, denominator), exact
+
+
+def energy(traffic: Traffic, cycles: cp_model.IntVar | None = None) -> Objective:
+    """The energy of a mapping; `cycles` is needed where levels leak."""
+    arch, terms = traffic.arch, []
+    for memory in arch.memories:
+        for tensor in traffic.nest.tensors:
+            reads, writes = traffic.lines.get((memory.name, tensor.name), ((), ()))
+            terms += [(coef * memory.read_energy, units) for coef, units in reads]
+            terms += [(coef * memory.write_energy, units) for coef, units in writes]
+    for fanout in arch.fanouts:
+        for tensor in traffic.nest.tensors:
+            passage, elements = traffic.passages[fanout.name, tensor.name], traffic.scale(tensor)
+            terms.append((elements * fanout.deliver_energy, passage.delivered))
+            terms.append((elements * fanout.reduce_energy, passage.reduced))
+            if fanout.hop_energy:
+                terms.append((elements * fanout.hop_energy, traffic.hops(fanout, tensor)))
+    if arch.leak_energy:
+        assert cycles is not None
+        terms.append((arch.leak_energy, cycles))
+    charged = tuple((price, units) for price, units in terms if price and not (isinstance(units, int) and units == 0))
+    return Objective(charged, traffic.nest.operations * arch.compute.energy)
+
+
+def cycles(traffic: Traffic, most: int) -> cp_model.IntVar | None:
+    """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port.
+
+    None where a port's words times the digits of its bandwidth exceed the solver's integers.
+    """
+    if most > 2**53:
+        return None
+    arch, tables, model = traffic.arch, traffic.tables, traffic.model
+    operations, rate = traffic.nest.operations, arch.compute.rate
+    found = tables.free(1, most, "cycles")
+
+    def needed(active: int) -> int:
+        return -(-(operations // active) // rate)
+
+    active = traffic.instances(len(arch.fanouts))
+    model.add(found >= tables.function((active,), needed, "compute_cycles"))
+    for memory in arch.memories:
+        ports: list[tuple[Fraction | None, Callable[[Sum, Sum], Sum]]] = [
+            (memory.read_bandwidth, lambda reads, _: reads),
+            (memory.write_bandwidth, lambda _, writes: writes),
+            (memory.shared_bandwidth, lambda reads, writes: reads + writes),
+        ]
+        for bandwidth, counted in ports:
+            if bandwidth is not None:
+                words = sum(
+                    coef * units
+                    for (name, _), moved in traffic.words.items()
+                    if name == memory.name
+                    for coef, units in counted(*moved)
+                )
+                available = _instance_cycles(traffic, found, most, arch.segment[memory.name])
+                needed_most = bandwidth.denominator * tables.bound(words)[1]
+                if needed_most + bandwidth.numerator * most * arch.peak_operations > 2**62:
+                    return None
+                model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
+    return found
+
+
+def _instance_cycles(traffic: Traffic, cycles: cp_model.IntVar, most: int, segment: int) -> cp_model.IntVar:
+    """Cycles x the instances used of a memory in that segment."""
+    if segment == 0:
+        return cycles
+    used = traffic.instances(segment)
+    largest = most * traffic.tables.domain(used)[-1]
+    result = traffic.model.new_int_var(1, largest, f"cycles_x_instances{segment}")
+    traffic.model.add_multiplication_equality(result, [cycles, used])
+    return result

@@ -1,0 +1,338 @@
+"""Traffic of every mapping of a model as linear expressions: elements, words and lines at each node and network.
+
+Elements of a tensor are counted in units of its plain ranks, which keeps tables and bounds small.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from ortools.sat.python import cp_model
+
+from mapper.arch import FanOut, Memory
+from mapper.ir import Rank, Role, Tensor
+from mapper.search.mapspace import Slot
+from mapper.search.model import Extents, Model, Node
+from mapper.search.tables import Linear, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Units read and written at a node, those that are partial sums apart from the others."""
+
+    reads: Linear = 0
+    writes: Linear = 0
+    partial_reads: Linear = 0
+    partial_writes: Linear = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Units on a network: delivered to an instance, added to another, and passing its outer end."""
+
+    delivered: Linear
+    reduced: Linear
+    passed: Linear
+
+
+Sum = tuple[tuple[int, Linear], ...]
+"""(coefficient, expression) pairs, to be added up."""
+
+
+class Traffic:
+    """What the mappings of a model move."""
+
+    def __init__(self, model: Model) -> None:
+        self.built, self.space, self.nest, self.arch = model, model.space, model.nest, model.arch
+        self.tables, self.nodes, self.model = model.tables, model.nodes, model.model
+
+    def scale(self, tensor: Tensor) -> int:
+        """Elements in a unit of the tensor's traffic: the extents of its plain ranks."""
+        return math.prod(self.space.dims[t.dim] for t in self._plain(tensor))
+
+    def _terms(self, rank: Rank) -> Rank:
+        return tuple(term for term in rank if term.dim in self.space.dims)
+
+    def _plain(self, tensor: Tensor) -> Rank:
+        """The ranks that are a single dim, whose total over all tiles is always their extent."""
+        terms = map(self._terms, tensor.ranks)
+        return tuple(t[0] for t in terms if len(t) == 1 and t[0].coef == 1)
+
+    def tiles(self, tensor: Tensor, node: Node | None, segment: int, *, every: bool = False) -> cp_model.IntVar:
+        """Units of all tiles of a node (None: of the compute unit), as seen from `segment` at or above it.
+
+        The networks between coalesce instances that differ in irrelevant dims only, where they can, or `every` one.
+        """
+        return self._tiles(tensor.name, node.slot if node else None, segment, every)
+
+    @cache  # noqa: B019
+    def _tiles(self, name: str, slot: Slot | None, segment: int, every: bool) -> cp_model.IntVar:
+        tensor = self.nest.tensor(name)
+        at = slot.segment if slot else self.space.segments - 1
+        joined = [f for f in self.arch.fanouts[segment:at] if every or f.coalesces(tensor.role)]
+        one = self.tables.constant(1)
+        extent = self.built.node(slot).extent if slot else dict.fromkeys(self.space.dims, one)
+        reach = self.built.node(slot).reach if slot else extent
+        label = f"{slot or tensor.name}@{segment}"
+        factors = []
+        for d, n in self.space.dims.items():
+            if d not in tensor.dims:
+                spread = self.tables.product([self.built.factor(f, d) for f in joined], f"joined_{label}_{d}")
+
+                def cuts(x: int, s: int, n: int = n) -> int | None:
+                    return n // (x * s) if n % (x * s) == 0 else None
+
+                factors.append(self.tables.function((extent[d], spread), cuts, f"cuts_{label}_{d}"))
+        count = self.tables.product(factors, f"cuts_{label}")
+        plain = {t.dim for t in self._plain(tensor)}
+        volumes = [
+            self._volume(terms, extent, reach, label)
+            for terms in map(self._terms, tensor.ranks)
+            if terms and terms[0].dim not in plain
+        ]
+        return self.tables.product((self.tables.product(volumes, f"volume_{label}"), count), f"traffic_{label}")
+
+    def _volume(self, terms: Rank, extent: Extents, reach: Extents, label: str) -> cp_model.IntVar:
+        """Elements of all tiles in a rank whose tiles overlap or leave holes, rolling windows loaded once."""
+        rolling = [t.dim for t in terms if reach[t.dim] is not extent[t.dim]]
+        totals = [self.space.dims[t.dim] for t in terms]
+
+        def volume(*values: int) -> int | None:
+            x, reached = values[: len(terms)], dict(zip(rolling, values[len(terms) :], strict=True))
+            if any(reached[t.dim] % n for t, n in zip(terms, x, strict=True) if t.dim in reached):
+                return None
+            counts = [total // n for total, n in zip(totals, x, strict=True)]
+            words = math.prod(counts) * (sum(t.coef * (n - 1) for t, n in zip(terms, x, strict=True)) + 1)
+            for i, t in enumerate(terms):
+                if reached.get(t.dim, x[i]) != x[i]:
+                    pairs = (counts[i] - totals[i] // reached[t.dim]) * math.prod(counts) // counts[i]
+                    rest = sum(o.coef * (n - 1) for j, (o, n) in enumerate(zip(terms, x, strict=True)) if j != i)
+                    words -= pairs * max(0, rest + 1 - t.coef)
+            return words
+
+        arguments = [extent[t.dim] for t in terms] + [reach[d] for d in rolling]
+        return self.tables.function(arguments, volume, f"volume_{label}")
+
+    def arrivals(self, tensor: Tensor, index: int, segment: int, *, every: bool = False) -> Linear:
+        """Units that cross `segment` upwards or downwards for the kept nodes from the `index`-th on, inwards."""
+        nodes = self.nodes[tensor.name]
+        if index == len(nodes):
+            return self.tiles(tensor, None, segment, every=every)
+        node = nodes[index]
+        own = self.tiles(tensor, node, segment, every=every)
+        innermost = node.slot.segment == self.space.segments - 1
+        if isinstance(node.keep, bool) or (innermost and not any(n.slot.rolls_along for n in nodes[index:])):
+            return own  # bypassed, such a node is pinned to the compute unit's extents and sees its traffic
+        name = f"arrive_{node.slot}@{segment}"
+        passed = self.tables.when(~node.keep, self.arrivals(tensor, index + 1, segment, every=every), f"{name}_passed")
+        return self.tables.when(node.keep, own, name) + passed
+
+    def first_in(self, tensor: Tensor, segment: int) -> int:
+        """Index of the tensor's first node in or below a segment."""
+        return sum(node.slot.segment < segment for node in self.nodes[tensor.name])
+
+    @cached_property
+    def fresh(self) -> list[Linear]:
+        """By segment, the units of output visits that begin from zero at a node there.
+
+        One, and all parts of sums on the networks above, whether they add them or the memory further out does.
+        """
+        output = self.nest.output
+        found: list[Linear] = [1]
+        for segment in range(self.space.segments - 1):
+            first = self.first_in(output, segment + 1)
+            above, below = (self.arrivals(output, first, s, every=True) for s in (segment, segment + 1))
+            found.append(found[-1] + below - above)
+        return found
+
+    @cached_property
+    def complete(self) -> list[Literal | bool]:
+        """By segment, whether an output node there comes to hold results: no network above adds parts of sums."""
+        found: list[Literal | bool] = [True]
+        reductions = [d for d in self.space.dims if d not in self.nest.output.dims]
+        for segment in range(1, self.space.segments):
+            factors = [self.built.factor(f, d) for f in self.arch.fanouts[:segment] for d in reductions]
+            parts = self.tables.product(factors, f"parts{segment}")
+            if self.tables.domain(parts) == (1,):
+                found.append(True)
+                continue
+            whole = self.model.new_bool_var(f"complete{segment}")
+            self.model.add(parts == 1).only_enforce_if(whole)
+            self.model.add(parts >= 2).only_enforce_if(~whole)
+            found.append(whole)
+        return found
+
+    @cached_property
+    def flows(self) -> dict[tuple[str, str], Flow]:
+        """Units at each storage node, 0 where it is not kept, by (memory, tensor)."""
+        found: dict[tuple[str, str], Flow] = {}
+        for tensor in self.nest.tensors:
+            output = tensor.role is Role.OUTPUT
+            top = self.arrivals(tensor, 0, 0)
+            found[self.arch.home.name, tensor.name] = Flow(0, 1, top - 1, top - 1) if output else Flow(top)
+            for index, node in enumerate(self.nodes[tensor.name]):
+                slot = node.slot
+                arrivals = self.arrivals(tensor, index + 1, slot.segment)
+                own = self.tiles(tensor, node, slot.segment)
+                if not output:
+                    flow = Flow(arrivals, own)
+                else:
+                    fresh, refilled = self.fresh[slot.segment], own - self.fresh[slot.segment]
+                    result = self._results(slot)
+                    flow = Flow(result, result, arrivals - fresh + own - result, arrivals + refilled - result)
+                found[slot.memory, slot.tensor] = self._when(node, flow)
+        return found
+
+    def _results(self, slot: Slot) -> Linear:
+        """Units of results that come to a kept output node, and leave it: one or none.
+
+        Where partial sums take the same words as results, they are not told apart.
+        """
+        memory, output = self.arch.memory(slot.memory), self.nest.output
+        widths = {_width(memory, bits) for bits in (self.arch.bits(output), self.arch.partial_bits(self.nest))}
+        if len(widths) == 1 and max(widths)[1] == 1:
+            return 0
+        return self.complete_units(slot.segment)
+
+    def _when(self, node: Node, flow: Flow) -> Flow:
+        def kept(units: Linear, name: str) -> Linear:
+            return self.tables.when(node.keep, units, f"{name}_{node.slot}")
+
+        return Flow(
+            kept(flow.reads, "reads"),
+            kept(flow.writes, "writes"),
+            kept(flow.partial_reads, "partial_reads"),
+            kept(flow.partial_writes, "partial_writes"),
+        )
+
+    @cached_property
+    def words(self) -> dict[tuple[str, str], tuple[Sum, Sum]]:
+        """Words read from and written to each storage node, by (memory, tensor)."""
+        found = {}
+        for (name, tensor), flow in self.flows.items():
+            memory, v = self.arch.memory(name), self.nest.tensor(tensor)
+            bits, partial = _width(memory, self.arch.bits(v)), _width(memory, self.arch.partial_bits(self.nest))
+
+            def total(results: Linear, sums: Linear, label: str) -> Sum:
+                units = [(results, bits), (sums, partial)]  # noqa: B023  (called in this iteration only)
+                return tuple(
+                    (coef * several, expression)
+                    for linear, (several, each) in units
+                    if not isinstance(linear, int) or linear
+                    for coef, expression in self._divided(((self.scale(v), linear),), each, label)  # noqa: B023
+                )
+
+            label = f"{name}:{tensor}"
+            found[name, tensor] = (
+                total(flow.reads, flow.partial_reads, f"words_read_{label}"),
+                total(flow.writes, flow.partial_writes, f"words_written_{label}"),
+            )
+        return found
+
+    @cached_property
+    def lines(self) -> dict[tuple[str, str], tuple[Sum, Sum]]:
+        """Accesses to each storage node, a line each, reading and writing, by (memory, tensor)."""
+        found = {}
+        for (name, tensor), (reads, writes) in self.words.items():
+            line = self.arch.memory(name).line_words
+            found[name, tensor] = (
+                self._divided(reads, line, f"lines_read_{name}:{tensor}"),
+                self._divided(writes, line, f"lines_written_{name}:{tensor}"),
+            )
+        return found
+
+    def _divided(self, found: Sum, divisor: int, name: str) -> Sum:
+        """A sum over a divisor, rounded up."""
+        if all(coef % divisor == 0 for coef, _ in found):
+            return tuple((coef // divisor, expression) for coef, expression in found)
+        return ((1, self.tables.rounded_up(sum(coef * expression for coef, expression in found), divisor, name)),)
+
+    @cached_property
+    def passages(self) -> dict[tuple[str, str], Passage]:
+        """Units on each network, by (fan-out, tensor)."""
+        found: dict[tuple[str, str], Passage] = {}
+        for segment, fanout in enumerate(self.arch.fanouts):
+            for tensor in self.nest.tensors:
+                first = self.first_in(tensor, segment + 1)
+                above, below = (self.arrivals(tensor, first, s) for s in (segment, segment + 1))
+                if tensor.role is not Role.OUTPUT:
+                    found[fanout.name, tensor.name] = Passage(below, 0, above)
+                    continue
+                keeps = [node.keep for node in self.nodes[tensor.name][first:]]
+                kept: Literal | bool = any(k is True for k in keeps)
+                if keeps and not kept:
+                    kept = self.model.new_bool_var(f"kept_below_{fanout.name}")
+                    self.model.add_max_equality(kept, keeps)
+                started = self.arrivals(tensor, first, segment + 1, every=True) - self.fresh[segment + 1]
+                refilled = self.tables.when(kept, started, f"refilled_{fanout.name}")
+                found[fanout.name, tensor.name] = Passage(refilled, below - above, above + refilled)
+        return found
+
+    @cache  # noqa: B019
+    def instances(self, fanouts: int) -> cp_model.IntVar:
+        """Instances that the mapping uses of what stands below so many fan-outs."""
+        factors = [self.built.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
+        return self.tables.product(factors, f"active{fanouts}")
+
+    def hops(self, fanout: FanOut, tensor: Tensor) -> cp_model.IntVar:
+        """Units of steps along the axes of a network."""
+        used = [
+            self.tables.product([self.built.spatial[fanout.name, axis.name, d] for d in self.space.dims], "used")
+            for axis in fanout.axes
+        ]
+        length = self.tables.function(used, lambda *n: sum(n), f"length_{fanout.name}")
+        label = f"hops_{fanout.name}_{tensor.name}"
+        return self.tables.times(self.passages[fanout.name, tensor.name].passed, length, label)
+
+    def fit(self) -> None:
+        """Demand that the tiles kept in a memory fit it."""
+        for memory in self.arch.memories[1:]:
+            if memory.tile_words is not None:
+                tiles = [
+                    self._tile_words(tensor, index, memory, memory.tile_words)
+                    for tensor in self.nest.tensors
+                    for index, node in enumerate(self.nodes[tensor.name])
+                    if node.slot.memory == memory.name
+                ]
+                self.model.add(sum(tiles) <= memory.tile_words)
+
+    def _tile_words(self, tensor: Tensor, index: int, memory: Memory, capacity: int) -> Linear:
+        """Words that the tile of the tensor's `index`-th node takes of a memory of that capacity."""
+        node, bits = self.nodes[tensor.name][index], self.arch.bits(tensor)
+        elements = self.built.footprint(tensor, node, capacity * _width(memory, bits)[1])
+        sizes = [bits]
+        if tensor.role is Role.OUTPUT and _width(memory, self.arch.partial_bits(self.nest)) != _width(memory, bits):
+            sizes.append(self.arch.partial_bits(self.nest))
+
+        def words(n: int, *, widest: int = len(sizes)) -> int:
+            return min(capacity + 1, max(memory.words(n, size) for size in sizes[:widest]))
+
+        size: Linear = elements
+        if _width(memory, bits) != (1, 1):
+            size = self.tables.function((elements,), lambda n: words(n, widest=1), f"words_{node.slot}")
+        if len(sizes) > 1:
+            partial = self.model.new_bool_var(f"partial_{node.slot}")
+            parts = self.arrivals(tensor, index + 1, node.slot.segment) - self.complete_units(node.slot.segment)
+            self.model.add(parts >= 1).only_enforce_if(partial)
+            self.model.add(parts <= 0).only_enforce_if(~partial)
+            wide = self.tables.function((elements,), words, f"wide_{node.slot}")
+            size = self.tables.when(partial, wide, f"wide_tile_{node.slot}") + self.tables.when(
+                ~partial, size, f"narrow_tile_{node.slot}"
+            )
+        return self.tables.when(node.keep, size, f"tile_{node.slot}")
+
+    def complete_units(self, segment: int) -> Linear:
+        """Units of results that come to an output node in that segment."""
+        complete = self.complete[segment]
+        return int(complete) if isinstance(complete, bool) else complete
+
+
+def _width(memory: Memory, bits: int | None) -> tuple[int, int]:
+    """(words of an element, elements in a word), one of them 1."""
+    if bits is None:
+        return 1, 1
+    if bits > memory.word_bits:
+        return memory.words(1, bits), 1
+    return 1, memory.word_bits // bits if memory.packed else 1
