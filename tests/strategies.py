@@ -378,7 +378,12 @@ def problems(draw: Any, *, limit: int = 2000) -> tuple[LoopNest, Architecture]:
             level = replace(level, halo=False)  # which the search does not cover yet
         if isinstance(level, FanOut) and draw(st.booleans()):
             reduce = draw(st.booleans())
-            level = replace(level, reduce=reduce, drain=not reduce, axes=tuple(replace(axis, dims=reductions) for axis in level.axes))
+            level = replace(
+                level,
+                reduce=reduce,
+                drain=not reduce,
+                axes=tuple(replace(axis, dims=reductions) for axis in level.axes),
+            )
         elif isinstance(level, Memory):
             dearer = 10 if level == arch.home else Fraction(1, 20)
             level = replace(level, read_energy=level.read_energy * dearer, write_energy=level.write_energy * dearer)

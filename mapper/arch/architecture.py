@@ -1,7 +1,7 @@
 """Architecture: memories, fan-outs and the compute unit in one list, outermost first (`docs/architecture.md`).
 
-Quantities are exact: energies are `Fraction`s in the architecture's energy unit, leakage in that unit per cycle, areas in
-square micrometres, bandwidths in words per cycle. Leakage and area are those of one instance.
+Quantities are exact: energies are `Fraction`s in the architecture's energy unit, leakage in that unit per cycle, areas
+in square micrometres, bandwidths in words per cycle. Leakage and area are those of one instance.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ class LoopNest:
     """A layer: `dims` (name, extent) in reading order, and one output and two operand tensors.
 
     `partial_bits` is the width of a partial sum; None leaves it to the machine, which takes that of the output.
-    Raises InputError if an extent or a width is not positive, a dim occurs in no tensor or twice in one tensor, an output rank
-    is not a single dim, or the tensors are not one input, one weight and one output.
+    Raises InputError if an extent or a width is not positive, a dim occurs in no tensor or twice in one tensor, an
+    output rank is not a single dim, or the tensors are not one input, one weight and one output.
     """
 
     dims: tuple[tuple[str, int], ...]

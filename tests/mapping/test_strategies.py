@@ -14,7 +14,7 @@ from mapper.cost.traffic import links
 from mapper.ir import Role
 from mapper.mapping import Keep, Loop, ParFor, violations
 
-EXAMPLES = 500
+EXAMPLES = 1000
 LEAST = 3
 """Cases out of these examples that each feature must occur in."""
 
