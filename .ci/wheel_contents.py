@@ -4,7 +4,13 @@ import sys
 import zipfile
 
 PACKAGES = {"mapper", "frontends", "backends", "arch_specs"}
-NEEDED = {"arch_specs/simple3.yaml", "arch_specs/simple3_rolling.yaml", "arch_specs/eyeriss_v1.yaml", "mapper/py.typed"}
+NEEDED = {
+    "arch_specs/eyeriss_v1.yaml",
+    "arch_specs/simple3.yaml",
+    "arch_specs/simple3_rolling.yaml",
+    "arch_specs/tables/survey_65nm.yaml",
+    "mapper/py.typed",
+}
 
 names = set(zipfile.ZipFile(sys.argv[1]).namelist())
 tops = {name.split("/")[0] for name in names}

@@ -7,8 +7,8 @@ in square micrometres, bandwidths in words per cycle. Leakage and area are those
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
@@ -82,9 +82,9 @@ class FanOut:
     """A mesh of everything below it, and its network.
 
     `multicast` holds the roles of tensors whose words one read can deliver to several instances. With `reduce` the
-    network adds partial sums on the way up; with `drain` instead each instance drains its own, and the memory above adds
-    them; with neither no reduction dim may be unrolled here. With `halo` neighbours share the words in which their tiles
-    overlap, of the tensors that are multicast. `deliver_energy` is per element that arrives at an instance,
+    network adds partial sums on the way up; with `drain` instead each instance drains its own, and the memory above
+    adds them; with neither no reduction dim may be unrolled here. With `halo` neighbours share the words in which
+    their tiles overlap, of the tensors that are multicast. `deliver_energy` is per element that arrives at an instance,
     `reduce_energy` per partial sum added to another, `hop_energy` per element and step along an axis: what passes the
     network travels every axis up to the furthest instance in use.
     """
@@ -152,7 +152,7 @@ Level = Memory | FanOut | Compute
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The energies of an architecture as integers over one `denominator`, by level: of an access, a move, or a cycle."""
+    """The energies of an architecture as integers over one `denominator`, by level: an access, a move or a cycle."""
 
     denominator: int
     read: Mapping[str, int]
@@ -164,13 +164,43 @@ class Prices:
     operation: int
 
 
+def level_problems(levels: Sequence[Level]) -> Iterator[tuple[int | None, str]]:
+    """Why these levels, outermost first, are no accelerator; each with the position of the level that it concerns."""
+    names = [level.name for level in levels]
+    for i, level in enumerate(levels):
+        if level.name in names[:i]:
+            yield i, f"two levels are named {level.name}"
+    if not levels or not isinstance(levels[0], Memory) or levels[0].may_keep != ALL_ROLES:
+        yield (0 if levels else None), "the first level must be a memory that may keep every tensor"
+    if not levels or not isinstance(levels[-1], Compute):
+        yield None, "the last level must be the compute unit"
+    for i, level in enumerate(levels):
+        if isinstance(level, Compute) and i + 1 < len(levels):
+            yield i, f"{level.name}: the compute unit must be the last level, and there is one only"
+        elif isinstance(level, Memory):
+            if level.must_keep - level.may_keep:
+                extra = ", ".join(sorted(level.must_keep - level.may_keep))
+                yield i, f"{level.name} must keep what it may not keep: {extra}"
+            for other in levels[:i]:
+                if isinstance(other, Memory) and level.beside is not None and other.beside == level.beside:
+                    for role in sorted(level.may_keep & other.may_keep):
+                        yield i, f"{other.name} and {level.name} stand side by side and may both keep the {role}"
+        elif isinstance(level, FanOut):
+            axes = [axis.name for axis in level.axes]
+            for axis in sorted({a for a in axes if axes.count(a) > 1}):
+                yield i, f"fan-out {level.name} has two axes named {axis}"
+            if level.reduce and level.drain:
+                yield i, f"fan-out {level.name} adds partial sums or lets each instance drain its own, not both"
+
+
 @dataclass(frozen=True)
 class Architecture:
     """An accelerator: its levels from the outermost memory to the compute unit.
 
-    `energy_unit` is 'pJ', or 'MAC' where energies are relative to one operation; `clock_hz` is None where the spec
-    gives no clock. Raises InputError if the list does not start with a memory that may keep everything, does not end
-    with its only compute unit, or a tensor could be kept twice side by side.
+    `energy_unit` is 'pJ', or 'MAC' where energies are relative to one operation; `clock_hz` and `technology_nm` are
+    None where the spec does not give them; `sources` says where the numbers come from. Raises InputError if the list
+    does not start with a memory that may keep everything, does not end with its only compute unit, or a tensor could be
+    kept twice side by side.
     """
 
     name: str
@@ -178,31 +208,12 @@ class Architecture:
     energy_unit: str = "pJ"
     clock_hz: int | None = None
     description: str = ""
+    technology_nm: int | None = None
+    sources: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
+        if problems := [text for _, text in level_problems(self.levels)]:
             raise InputError("; ".join(problems), place=f"architecture {self.name}")
-
-    def _problems(self) -> Iterator[str]:
-        names = [level.name for level in self.levels]
-        yield from (f"two levels are named {n}" for n in sorted({n for n in names if names.count(n) > 1}))
-        if not self.levels or not isinstance(self.levels[0], Memory) or self.levels[0].may_keep != ALL_ROLES:
-            yield "the first level must be a memory that may keep every tensor"
-        if sum(isinstance(level, Compute) for level in self.levels) != 1 or not isinstance(self.levels[-1], Compute):
-            yield "the last level, and no other, must be the compute unit"
-        for i, level in enumerate(self.levels):
-            if isinstance(level, Memory):
-                for other in self.levels[:i]:
-                    if isinstance(other, Memory) and level.beside is not None and other.beside == level.beside:
-                        for role in sorted(level.may_keep & other.may_keep):
-                            yield f"{other.name} and {level.name} stand side by side and may both keep the {role}"
-            elif isinstance(level, FanOut):
-                axes = [axis.name for axis in level.axes]
-                twice = sorted({a for a in axes if axes.count(a) > 1})
-                yield from (f"fan-out {level.name} has two axes named {a}" for a in twice)
-                if level.reduce and level.drain:
-                    yield f"fan-out {level.name} adds partial sums or lets each instance drain its own, not both"
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:

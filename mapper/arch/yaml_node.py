@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from mapper.arch.units import Units
 from mapper.errors import InputError, MapperError
 from mapper.spelling import nearest
 
@@ -37,10 +38,10 @@ def compose(text: str, file: str) -> Any:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads nodes of one file; `problems` collects what is wrong, so that all of it is reported at once."""
+    """Reads nodes of one file; `problems` collects what is wrong and where, so that all of it is reported at once."""
 
     file: str
-    problems: list[MapperError] = field(default_factory=list)
+    problems: list[tuple[int, int, MapperError]] = field(default_factory=list)
 
     def place(self, node: Any) -> str:
         """file:line:column of a node."""
@@ -48,7 +49,12 @@ class Reader:
 
     def problem(self, node: Any, message: str, hint: str | None = None) -> None:
         """Note a problem at a node."""
-        self.problems.append(InputError(message, place=self.place(node), hint=hint))
+        error = InputError(message, place=self.place(node), hint=hint)
+        self.problems.append((node.start_mark.line, node.start_mark.column, error))
+
+    def in_order(self) -> list[MapperError]:
+        """The problems in the order of their places."""
+        return [error for _, _, error in sorted(self.problems, key=lambda found: found[:2])]
 
     def mapping(self, node: Any, known: Iterable[str], what: str) -> dict[str, Any]:
         """Value nodes by key; unknown and repeated keys are problems."""
@@ -96,6 +102,14 @@ class Reader:
             self.problem(node, f"{what} must be true or false, not '{text}'")
         return text == "true"
 
+    def choice(self, node: Any, known: Iterable[str], what: str) -> str:
+        """One of the `known` words; the first of them, with a problem noted, where it is another."""
+        known = list(known)
+        text = self.text(node, what)
+        if node.id == "scalar" and text not in known:
+            self.problem(node, f"{what} must be {' or '.join(known)}, not '{text}'")
+        return text if text in known else known[0]
+
     def words(self, node: Any, known: Iterable[str], what: str) -> frozenset[str]:
         """A list of words out of `known`."""
         found = set()
@@ -108,8 +122,15 @@ class Reader:
                 found.add(word)
         return frozenset(found)
 
+    def integer(self, node: Any, units: Units, what: str) -> int | None:
+        """A quantity that must be a whole number of at least 1 of the base unit."""
+        value = self.quantity(
+            node, units, what, lambda v: v >= 1 and v.denominator == 1, "a whole number of at least 1"
+        )
+        return None if value is None else int(value)
+
     def quantity(
-        self, node: Any, units: dict[str, Fraction | None], what: str, accept: Callable[[Fraction], bool], rule: str
+        self, node: Any, units: Units, what: str, accept: Callable[[Fraction], bool], rule: str
     ) -> Fraction | None:
         """A number with one of `units` as an exact number of the base unit ('' is the unit of a bare number).
 

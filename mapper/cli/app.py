@@ -202,10 +202,25 @@ def archs_show(name: Annotated[str, typer.Argument(metavar="NAME|FILE")]) -> Non
     print(find_spec(name).text, end="")
 
 
+@archs_app.command("tables")
+@guarded
+def archs_tables(
+    name: Annotated[Optional[str], typer.Argument(metavar="[TABLE|FILE]")] = None,  # noqa: UP045
+    format: OutputFormat = Format.TABLE,
+) -> None:
+    """The energy tables that a spec can name, or the rows of one with their sources."""
+    from mapper.cli.catalog import list_tables, show_table
+
+    if name is None:
+        list_tables(as_json=format is Format.JSON)
+    else:
+        show_table(name, as_json=format is Format.JSON)
+
+
 @archs_app.command("check")
 @guarded
 def archs_check(file: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
-    """Check an architecture file; every problem with its file:line:column."""
+    """Check an architecture file: what it describes, or every problem with its file:line:column."""
     from mapper.cli.catalog import check_architecture
 
     check_architecture(file)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from mapper.cli.output import console, table
+from mapper.cli.output import console, energy_text, table
+
+if TYPE_CHECKING:
+    from mapper.arch import Level
 
 
 def list_architectures(*, as_json: bool) -> None:
@@ -22,12 +27,98 @@ def list_architectures(*, as_json: bool) -> None:
 
 
 def check_architecture(file: str) -> None:
-    """Print what a valid architecture file describes."""
+    """Print what a valid architecture file describes: its levels, and where its numbers come from."""
     from mapper.arch import load_architecture
 
     arch = load_architecture(file)
-    memories = ", ".join(m.name for m in arch.memories)
-    print(f"{file}: ok: {arch.name}: memories {memories}; {arch.peak_operations} operations per cycle at most")
+    area = f"; {float(arch.area_um2 / 10**6):.4g} mm2 of known area" if arch.area_um2 is not None else ""
+    print(f"{file}: ok: {arch.name}: at most {arch.peak_operations:,} operations per cycle{area}")
+    rows = table("level", "instances", "size", "word", "energies", "features", right=("instances", "size", "word"))
+    for level in arch.levels:
+        rows.add_row(level.name, f"{arch.instances(level):,}", *_described(level, arch.energy_unit))
+    console().print(rows)
+    for source in arch.sources:
+        print(f"source: {source}")
+
+
+def _described(level: Level, unit: str) -> tuple[str, str, str, str]:
+    """Size, word, energies and features of a level, in words."""
+    from mapper.arch import Compute, FanOut, Memory
+
+    energies: dict[str, Fraction] = {}
+    match level:
+        case Memory():
+            size = "unlimited" if level.size_words is None else f"{level.size_words:,} words"
+            word = f"{level.word_bits} bits"
+            energies = {"read": level.read_energy, "write": level.write_energy}
+            flags = {
+                f"lines of {level.line_words}": level.line_words > 1,
+                "packed": level.packed,
+                "rolling": level.rolling,
+                "double-buffered": level.double_buffered,
+                "keeps " + ", ".join(sorted(level.may_keep)): len(level.may_keep) < 3,
+            }
+        case FanOut():
+            size, word = " ".join(f"{axis.name}={axis.size}" for axis in level.axes), ""
+            energies = {"deliver": level.deliver_energy, "reduce": level.reduce_energy, "hop": level.hop_energy}
+            flags = {
+                "multicast " + ", ".join(sorted(level.multicast)): bool(level.multicast),
+                "reduce": level.reduce,
+                "drain": level.drain,
+                "halo": level.halo,
+            }
+        case Compute():
+            size, word = "", ""
+            energies = {"operation": level.energy}
+            flags = {f"{level.rate} operations per cycle": level.rate > 1}
+    energies["leak"] = level.leak_energy
+    stated = [f"{what} {energy_text(energy, unit)}" for what, energy in energies.items() if energy]
+    return size, word, ", ".join(stated), ", ".join(what for what, holds in flags.items() if holds)
+
+
+def list_tables(*, as_json: bool) -> None:
+    """Print the name and description of each energy table of the package."""
+    from mapper.arch import load_table, table_names
+
+    found = {name: load_table(name).description for name in table_names()}
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    rows = table("table", "what it is")
+    for name, description in found.items():
+        rows.add_row(name, description)
+    console().print(rows)
+
+
+def show_table(name: str, *, as_json: bool) -> None:
+    """Print the rows of an energy table with their sources."""
+    from mapper.arch import load_table
+    from mapper.network import exact
+
+    found = load_table(name)
+    data = [
+        {
+            "kind": row.kind,
+            "for": sorted(row.actions),
+            "size_bits": row.size_bits,
+            "width_bits": row.width_bits,
+            "energy": exact(row.energy),
+            "source": row.source,
+            "confidence": row.confidence,
+        }
+        for row in found.rows
+    ]
+    if as_json:
+        head = {"name": found.name, "energy_unit": found.energy_unit, "technology_nm": found.technology_nm}
+        print(json.dumps({**head, "rows": data}, indent=2))
+        return
+    rows = table("kind", "for", "up to", "width", f"{found.energy_unit}", "source", right=(found.energy_unit,))
+    for row in found.rows:
+        size = "" if row.size_bits is None else f"{row.size_bits // 8:,} B"
+        width = "" if row.width_bits is None else f"{row.width_bits} bits"
+        source = f"{row.source} ({row.confidence})"
+        rows.add_row(row.kind, ", ".join(sorted(row.actions)), size, width, f"{float(row.energy):g}", source)
+    console().print(rows)
 
 
 def print_operators(*, as_json: bool) -> None:

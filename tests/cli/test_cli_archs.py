@@ -3,7 +3,7 @@
 import json
 from importlib import resources
 
-from mapper.arch import load_architecture, spec_names
+from mapper.arch import load_architecture, spec_names, table_names
 
 
 def test_list_names_and_describes(mapper):
@@ -23,7 +23,30 @@ def test_show_prints_the_file(mapper):
 def test_check_describes_a_valid_file(mapper, spec):
     found = mapper("archs", "check", spec)
     assert (found.code, found.err) == (0, "")
-    assert found.out == f"{spec}: ok: tiny: memories DRAM, RF; 4 operations per cycle at most\n"
+    lines = [line.split() for line in found.out.splitlines()]
+    assert found.out.startswith(f"{spec}: ok: tiny: at most 4 operations per cycle\n")
+    assert ["DRAM", "1", "unlimited", "16", "bits", "read", "100", "pJ,", "write", "100", "pJ"] in lines
+
+
+def test_check_says_where_energies_of_a_table_come_from(mapper):
+    found = mapper("archs", "check", "eyeriss_v1")
+    assert (found.code, found.err) == (0, "")
+    assert "source: GLB read, write: 15 pJ, table eyeriss_65nm: nn_dataflow" in found.out
+
+
+def test_tables_lists_the_energy_tables_and_shows_one(mapper):
+    names = json.loads(mapper("archs", "tables", "--format", "json").out)
+    assert list(names) == table_names()
+    assert all(name in mapper("archs", "tables").out for name in names)
+    rows = json.loads(mapper("archs", "tables", "survey_65nm", "--format", "json").out)["rows"]
+    assert {row["kind"]: row["energy"] for row in rows} == {"rf": 1, "network": 2, "sram": 6, "dram": 200, "mac": 1}
+    assert "ISCA 2016" in mapper("archs", "tables", "survey_65nm").out
+
+
+def test_an_unknown_table_is_bad_input(mapper):
+    found = mapper("archs", "tables", "survey")
+    assert (found.code, found.out) == (1, "")
+    assert found.err == "mapper: error: no energy table or file 'survey' (did you mean survey_65nm?)\n"
 
 
 def test_check_gives_every_problem_with_its_place(mapper, spec):
@@ -31,7 +54,7 @@ def test_check_gives_every_problem_with_its_place(mapper, spec):
     found = mapper("archs", "check", spec)
     assert (found.code, found.out) == (1, "")
     assert found.err.splitlines() == [
-        f"mapper: error: {spec}:7:5: unknown key 'raed' in a memory (did you mean read?)",
+        f"mapper: error: {spec}:7:5: unknown key 'raed' in a memory (did you mean read or packed?)",
         f"mapper: error: {spec}:11:15: axis x of PE must be a number, not 'none'",
     ]
 
