@@ -42,37 +42,36 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """The figures of one mapping, or of many where steps are arrays: counts, energy in `Prices`, cycles by port."""
+    """The counts of a mapping, or of many where steps are arrays, and the words and cycles that follow from them."""
 
     counts: Counts
     words: Dict[tuple[str, str], Access]
-    energy_by_level: Dict[str, int]
     cycles_by_port: Dict[str, int]
     cycles: int
 
 
 def evaluate(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Cost:
     """The cost of a legal mapping (`mapper.mapping.violations` says whether it is)."""
-    found, denominator = measure(nest, arch, mapping), arch.prices.denominator
+    found, denominator = measure(arch, Cuts(nest, mapping)), arch.prices.denominator
+    energy = energy_by_level(arch, found)
     bottleneck = max(found.cycles_by_port, key=found.cycles_by_port.__getitem__)
-    home_words = sum(w.reads + w.writes for (name, _), w in found.words.items() if name == arch.home.name)
+    words = home_words(arch, found)
     return Cost(
         counts=found.counts,
-        energy=Fraction(sum(found.energy_by_level.values()), denominator),
-        energy_by_level={name: Fraction(energy, denominator) for name, energy in found.energy_by_level.items()},
+        energy=Fraction(sum(energy.values()), denominator),
+        energy_by_level={name: Fraction(part, denominator) for name, part in energy.items()},
         cycles=found.cycles,
         cycles_by_port=found.cycles_by_port,
         bottleneck=bottleneck,
         utilization=nest.operations / (found.cycles * arch.peak_operations),
-        home_words=home_words,
-        home_bytes=Fraction(home_words * arch.home.word_bits, 8),
+        home_words=words,
+        home_bytes=Fraction(words * arch.home.word_bits, 8),
     )
 
 
-def measure(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Measures:
-    """Everything that follows from the cuts of a legal mapping; steps may be arrays."""
-    cuts = Cuts(nest, mapping)
-    counts = counts_of(arch, cuts)
+def measure(arch: Architecture, cuts: Cuts) -> Measures:
+    """Counts, words and cycles of a legal mapping with these cuts."""
+    nest, counts = cuts.nest, counts_of(arch, cuts)
     words = {
         (name, tensor): _words(arch.memory(name), access, arch.bits(nest.tensor(tensor)), arch.partial_bits(nest))
         for (name, tensor), access in counts.accesses.items()
@@ -83,7 +82,28 @@ def measure(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Measures:
     cycles = 0
     for needed in ports.values():
         cycles = most(cycles, needed)
-    return Measures(counts, words, _energy(arch, counts, words, cycles), ports, cycles)
+    return Measures(counts, words, ports, cycles)
+
+
+def home_words(arch: Architecture, found: Measures) -> int:
+    """Words read from and written to the outermost memory."""
+    return sum(w.reads + w.writes for (name, _), w in found.words.items() if name == arch.home.name)
+
+
+def energy_by_level(arch: Architecture, found: Measures) -> dict[str, int]:
+    """Energy of each memory, network and the compute unit, over the denominator of the architecture's prices."""
+    price = arch.prices
+    energy = {level.name: found.cycles * price.leak[level.name] for level in arch.levels}
+    for (name, _), access in found.words.items():
+        line = arch.memory(name).line_words
+        reads, writes = -(-access.reads // line), -(-access.writes // line)
+        energy[name] = energy[name] + reads * price.read[name] + writes * price.write[name]
+    for (name, _), moves in found.counts.moves.items():
+        network = moves.delivered * price.deliver[name] + moves.reduced * price.reduce[name]
+        energy[name] = energy[name] + network + moves.hops * price.hop[name]
+    name = arch.compute.name
+    energy[name] = energy[name] + found.counts.operations * price.operation
+    return energy
 
 
 def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int | None) -> Access:
@@ -93,22 +113,6 @@ def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int |
     reads = memory.words(access.reads - access.partial_reads, bits) + partial_reads
     writes = memory.words(access.writes - access.partial_writes, bits) + partial_writes
     return Access(reads, writes, partial_reads, partial_writes)
-
-
-def _energy(arch: Architecture, counts: Counts, words: Dict[tuple[str, str], Access], cycles: int) -> dict[str, int]:
-    """Energy of each memory, network and the compute unit, over the denominator of its prices."""
-    price = arch.prices
-    energy = {level.name: cycles * price.leak[level.name] for level in arch.levels}
-    for (name, _), access in words.items():
-        line = arch.memory(name).line_words
-        reads, writes = -(-access.reads // line), -(-access.writes // line)
-        energy[name] = energy[name] + reads * price.read[name] + writes * price.write[name]
-    for (name, _), moves in counts.moves.items():
-        network = moves.delivered * price.deliver[name] + moves.reduced * price.reduce[name]
-        energy[name] = energy[name] + network + moves.hops * price.hop[name]
-    name = arch.compute.name
-    energy[name] = energy[name] + counts.operations * price.operation
-    return energy
 
 
 def _port_cycles(

@@ -1,13 +1,15 @@
 """Cuts: into which pieces the loops of a mapping cut each dim, clipped last pieces included.
 
 Dims are cut independently of each other, so every sum over all tiles factors per dim, and over the dims of one rank.
-All arithmetic here holds for integers and for integer arrays alike: a mapping whose steps are arrays stands for many.
+All arithmetic here holds for integers and for integer arrays alike: with arrays for steps a mapping stands for many,
+and every count that depends on a step is an array (`mapper.cost.batch`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
+from collections.abc import Mapping as Dict
 from itertools import product
 
 from mapper.cost.halo import union_words
@@ -21,20 +23,30 @@ NONE: frozenset[int] = frozenset()
 
 
 class Cuts:
-    """The cuts of one mapping of a layer. Positions are those of the mapping's items."""
+    """The cuts of one mapping of a layer. Positions are those of the mapping's items.
 
-    def __init__(self, nest: LoopNest, mapping: Mapping) -> None:
+    `steps`, by position, stand in for the steps of the mapping's loops.
+    """
+
+    def __init__(self, nest: LoopNest, mapping: Mapping, steps: Dict[int, int] | None = None) -> None:
         self.nest, self.mapping = nest, mapping
         self.loops: dict[str, list[tuple[int, Loop | ParFor]]] = {d: [] for d, _ in nest.dims}
+        self.step: dict[int, int] = {}  # of each loop: a step beyond the piece that it cuts does what that piece does
         self.instances: dict[int, int] = {}  # of a spatial loop, for each instance above it
         tile = dict(nest.dims)
         for index, item in enumerate(mapping.items):
             if not isinstance(item, Keep):
                 self.loops[item.dim].append((index, item))
+                piece = tile[item.dim]
+                tile[item.dim] = self.step[index] = least(piece, item.step if steps is None else steps[index])
                 if isinstance(item, ParFor):
-                    self.instances[index] = -(-tile[item.dim] // item.step)
-                tile[item.dim] = least(tile[item.dim], item.step)
+                    self.instances[index] = -(-piece // tile[item.dim])
         self._pieces: dict[tuple[str, int, frozenset[int]], Pieces] = {}
+
+    def largest(self, dim: str, position: int) -> int:
+        """The largest piece of a dim below the items before `position`."""
+        loops = self.above(dim, position)
+        return self.step[loops[-1][0]] if loops else self.nest.extents[dim]
 
     def above(self, dim: str, position: int) -> list[tuple[int, Loop | ParFor]]:
         """The loops over a dim above a position, outermost first."""
@@ -52,8 +64,8 @@ class Cuts:
             if not loops:
                 self._pieces[key] = [(self.nest.extents[dim], 1)]
             else:
-                index, loop = loops[-1]
-                self._pieces[key] = _cut(self.pieces(dim, index, first), loop.step, index in first)
+                index = loops[-1][0]
+                self._pieces[key] = _cut(self.pieces(dim, index, first), self.step[index], index in first)
         return self._pieces[key]
 
     def count(self, dim: str, position: int, first: frozenset[int] = NONE) -> int:
@@ -71,28 +83,32 @@ class Cuts:
         What instances of the spatial loops in `joined`, over irrelevant and sliding dims, have in common is counted
         once, and so is what consecutive tiles of a rolling node share.
         """
-        total = math.prod(self.count(d, position, joined) for d, _ in self.nest.dims if d not in tensor.dims)
+        relevant = tensor.dims
+        total = math.prod(self.count(d, position, joined) for d, _ in self.nest.dims if d not in relevant)
         item = self.mapping.items[position] if position < len(self.mapping.items) else None
         loop = self.mapping.loop_above(position) if isinstance(item, Keep) and item.rolling else None
         for rank in tensor.ranks:
             rolled = loop if loop is not None and loop[1].dim in (term.dim for term in rank) else None
             if len(rank) > 1 and any(i in joined for term in rank for i, _ in self.above(term.dim, position)):
-                total *= union_words(self.nest, self.mapping, rank, position, joined, rolled)
+                loops = tuple((i, d, self.step[i]) for d in (t.dim for t in rank) for i, _ in self.above(d, position))
+                sizes = tuple(self.nest.extents[term.dim] for term in rank)
+                total = total * union_words(rank, sizes, loops, joined, rolled and rolled[0])
             else:
-                total *= self._rank_words(rank, position, rolled)
+                total = total * self._rank_words(rank, position, rolled)
         return total
 
     def _rank_words(self, rank: Rank, position: int, rolled: tuple[int, Loop] | None) -> int:
         """Sum over all combinations of pieces of `1 + sum(coef * (piece - 1))`, less what tiles share by rolling."""
-        counts = {term.dim: self.count(term.dim, position) for term in rank}
-        combinations = math.prod(counts.values())
-        total = combinations
-        for term in rank:
-            n = counts[term.dim]
-            total = total + term.coef * (self.nest.extents[term.dim] - n) * (combinations // n)
+        if len(rank) == 1 and rank[0].coef == 1:
+            return self.nest.extents[rank[0].dim]
+        counts = [self.count(term.dim, position) for term in rank]
+        total = math.prod(counts)
+        for i, term in enumerate(rank):
+            others = math.prod(counts[:i] + counts[i + 1 :])
+            total = total + term.coef * (self.nest.extents[term.dim] - counts[i]) * others
         if rolled is not None:
             index, loop = rolled
-            pairs = counts[loop.dim] - self.count(loop.dim, index)
+            pairs = self.count(loop.dim, position) - self.count(loop.dim, index)
             total = total - pairs * self._shared_words(rank, position, loop.dim)
         return total
 
@@ -114,16 +130,20 @@ class Cuts:
         """
         found = 1
         for d in dims:
+            loops = self.above(d, position)
+            if not any(i in self.instances for i, _ in loops):
+                continue
             active: Pieces = [(self.nest.extents[d], 1)]
-            for _, loop in self.above(d, position):
-                if isinstance(loop, ParFor):
-                    active = _cut(active, loop.step, False)
+            for index, _ in loops:
+                step = self.step[index]
+                if index in self.instances:
+                    active = _cut(active, step, False)
                 else:
                     trips = 0
                     for size, count in active:
-                        trips = most(trips, (count > 0) * -(-size // loop.step))
-                    done = (trips - 1) * loop.step
-                    active = [(least(size - done, loop.step), count * (size > done)) for size, count in active]
+                        trips = most(trips, (count > 0) * -(-size // step))
+                    done = (trips - 1) * step
+                    active = [(least(size - done, step), count * (size > done)) for size, count in active]
             found = found * sum(count for _, count in active)
         return found
 
@@ -133,14 +153,20 @@ def _cut(pieces: Pieces, step: int, first: bool) -> Pieces:
     whole = 0
     rests: Pieces = []
     for size, count in pieces:
-        times, rest = size // step, size % step
+        times = size // step
+        rest = size - times * step
         if first:
             rest = rest * (times == 0)
-            times = 1 * (times > 0)
+            times = least(times, 1)
         whole = whole + times * count
-        if not isinstance(rest, int) or rest:
+        if _some(rest):
             rests.append((rest, (rest > 0) * count))
-    return [(step, whole), *rests] if not isinstance(whole, int) or whole else rests
+    return [(step, whole), *rests]
+
+
+def _some(found: int) -> bool:
+    """Whether any of it is not zero."""
+    return found != 0 if isinstance(found, int) else found.any()
 
 
 def least(a: int, b: int) -> int:

@@ -61,8 +61,7 @@ def links(arch: Architecture, cuts: Cuts) -> Iterator[Link]:
             if any(fanout.drain for fanout in between):
                 every = frozenset().union(*(joined_loops(cuts.mapping, f.name, tensor.dims, ()) for f in between))
                 groups = cuts.words(tensor, position, every)
-            # arrays of mappings take the product for `and`
-            complete = completes * (cuts.summands(reductions, position) == 1)
+            complete = completes // cuts.summands(reductions, position)  # 1 where there is a single one
             yield Link(
                 tensor, parent, child, position, between, tuple(found), joined,
                 refills=found[0] - fresh, refilled=groups - fresh, completes=completes, complete=complete,
@@ -128,10 +127,11 @@ def _furthest(fanout: str, axis: str, cuts: Cuts) -> int:
         if isinstance(item, Keep):
             continue
         size = piece[item.dim]
+        step = cuts.step[index]
         if isinstance(item, ParFor) and (item.fanout, item.axis) == (fanout, axis):
-            last = -(-size // item.step) - 1
+            last = -(-size // step) - 1
             position = position * cuts.instances[index] + last
-            piece[item.dim] = size - last * item.step
+            piece[item.dim] = size - last * step
         else:
-            piece[item.dim] = least(size, item.step)
+            piece[item.dim] = least(size, step)
     return position
