@@ -5,12 +5,13 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow prove lint bench clean
 
 help:
 	@echo "make demo       map AlexNet for Eyeriss, prove each layer optimal, execute it, compare with ONNX Runtime"
 	@echo "make test       linters, types and the test suite"
 	@echo "make test-slow  the tests marked slow"
+	@echo "make prove      random mappings against the executor, until you stop it or it finds a difference"
 	@echo "make bench      the benchmarks behind docs/benchmarks.md"
 	@echo "make clean      remove the virtual environment and caches"
 
@@ -22,6 +23,9 @@ test: lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+prove: $(STAMP)
+	$(BIN)/python tests/prove.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

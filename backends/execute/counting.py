@@ -35,6 +35,10 @@ from mapper.ir import LoopNest, Tensor
 from mapper.mapping import Access, Counts, Mapping, Moves
 
 
+LARGEST = 2**48
+"""Operations and words of a layer, at some nanoseconds each a week's work; far below where 64-bit counters overflow."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """What came of a run: `output`, float64 of shape `nest.shape(nest.output)`, and the counts observed."""
@@ -51,12 +55,19 @@ def execute(
     Counts are words, operations and lockstep steps over all instances; homes are neither loaded nor drained. Takes
     some nanoseconds per operation and keeps every tile of every instance in main memory. Raises VerificationError if
     the hardware could not run the mapping or a word is used that is not where the mapping says, InputError if the
-    operands do not fit the layer or are not finite, MissingExtraError without numba.
+    operands do not fit the layer or are not finite or the tiles do not fit main memory, MissingExtraError without numba.
     """
     run = _kernel()
+    largest = max(nest.operations, *(nest.words(tensor) for tensor in nest.tensors))
+    if largest > LARGEST:
+        raise InputError(f"too large to execute: {largest:.3g} operations or words", place=str(nest))
     lowered = lower(nest, arch, mapping)
-    values = [_finite(operand(nest, tensor, operands), tensor) for tensor in lowered.tensors[:-1]]
-    state = machine(lowered, len(arch.fanouts), values)
+    try:
+        values = [_finite(operand(nest, tensor, operands), tensor) for tensor in lowered.tensors[:-1]]
+        state = machine(lowered, len(arch.fanouts), values)
+    except MemoryError as error:
+        needed = f"the tiles of all instances have {lowered.store_words:.3g} words, each of 12 bytes"
+        raise InputError(f"too large to execute: {needed}", place=str(nest)) from error
     code, node = run(lowered.program, state)
     home = lowered.homes[-1]
     start = int(lowered.program.nodes[home]["base"])

@@ -315,3 +315,14 @@ def test_groups_are_named_by_their_first_instance():
     program = lower(gemm(M=2, K=2), Architecture("test", (DRAM, PE, RF, MAC)), parse_mapping(text)).program
     groups = {int(node["tensor"]): program.group[node["group_row"]].tolist() for node in program.nodes[3:6]}
     assert groups == {0: [0, 1, 2, 3], 1: [0, 1, 0, 1], 2: [0, 0, 2, 2]}
+
+
+@pytest.mark.parametrize(("rows", "message"), [(10**20, "1e.20 operations or words"), (10**13, "e.13 words, each of 12")])
+def test_what_no_machine_can_hold_is_refused(rows, message, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(counting, "machine", full)
+    monkeypatch.setattr(counting, "operand", lambda *_: np.zeros(1))
+    with pytest.raises(InputError, match=f"too large to execute: .*{message}"):
+        execute(gemm(M=rows), Architecture("test", (DRAM, MAC)), parse_mapping("keep DRAM A B O\nfor M 1\n"), {})

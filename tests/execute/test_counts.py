@@ -1,24 +1,24 @@
 """The first gate of the project: what the executor observes is what the cost model predicts, for any mapping."""
 
-import numpy as np
-from hypothesis import HealthCheck, given, settings
-from strategies import Case, cases
+import prove
+import pytest
+from hypothesis import given, settings
+from strategies import cases
 
-from backends.execute import execute
-from backends.execute.reference import reference
-from mapper.cost import count
+SHARDS, EXAMPLES = 8, 300
+"""2,400 random cases in all, in parts that can run side by side."""
 
 
-@given(cases())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_executor_equals_model_and_reference(case: Case) -> None:
-    rng = np.random.default_rng(0)
-    # small whole numbers: sums are exact in whatever order they are added
-    operands = {
-        t.name: rng.integers(-8, 9, case.nest.shape(t)).astype(float)
-        for t in case.nest.tensors
-        if t is not case.nest.output
-    }
-    run = execute(case.nest, case.arch, case.mapping, operands)
-    assert run.counts == count(case.nest, case.arch, case.mapping)
-    assert np.array_equal(run.output, reference(case.nest, operands))
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_executor_equals_model_and_reference(shard: int) -> None:
+    settings(max_examples=EXAMPLES)(given(cases())(prove.check))()
+
+
+def test_the_unbounded_proof_counts_its_cases_and_can_fail(capsys, monkeypatch) -> None:
+    assert prove.main(["--cases", "40", "--part", "20"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{n} random mappings executed: every count equal to the model's, every result exact" for n in (20, 40)
+    ]
+    monkeypatch.setattr(prove, "check", lambda case: pytest.fail("not equal"))
+    with pytest.raises(pytest.fail.Exception, match="not equal"):
+        prove.main(["--cases", "20", "--part", "20"])
