@@ -77,7 +77,6 @@ class Record:
     """
 
     name: str
-    problem: str
     nest: LoopNest
     architecture: Architecture
     levels: tuple[tuple[str, str], ...]
@@ -199,7 +198,6 @@ def _file(data: dict[str, Any]) -> Iterator[Record]:
         levels, bounds = _mapping(raw["mapping"])
         yield Record(
             name=f"{data['arch']['name']} {raw['id']}",
-            problem=raw["problem"],
             nest=nests[raw["problem"]],
             architecture=architecture,
             levels=levels,
