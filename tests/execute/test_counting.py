@@ -317,7 +317,9 @@ def test_groups_are_named_by_their_first_instance():
     assert groups == {0: [0, 1, 2, 3], 1: [0, 1, 0, 1], 2: [0, 0, 2, 2]}
 
 
-@pytest.mark.parametrize(("rows", "message"), [(10**20, "1e.20 operations or words"), (10**13, "e.13 words, each of 12")])
+@pytest.mark.parametrize(
+    ("rows", "message"), [(10**20, "1e.20 operations or words"), (10**13, "2e.13 words, each of 12 bytes")]
+)
 def test_what_no_machine_can_hold_is_refused(rows, message, monkeypatch):
     def full(*_):
         raise MemoryError
