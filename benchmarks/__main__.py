@@ -1,21 +1,20 @@
 """Print the tables of docs/benchmarks.md. CPU seconds, medians: wall time on shared machines means little.
 
-python -m benchmarks [proofs] [models] [executor]
+python -m benchmarks [proofs] [models] [evaluation] [executor]
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 
 import mapper
+from benchmarks.evaluation import evaluation
+from benchmarks.timing import RUNS, median_cpu_s
 from frontends.onnx import load
 
-RUNS = 3
 LAYERS = {
     "GEMM 16 x 16 x 16": "gemm M=16 N=16 K=16",
     "GEMM 1024 x 1024 x 1024": "gemm M=1024 N=1024 K=1024",
@@ -62,24 +61,14 @@ def executor() -> None:
         mapping = mapper.map_layer(nest, arch).mapping
         rng = np.random.default_rng(0)
         operands = {t.name: rng.normal(size=nest.shape(t)) for t in nest.tensors if t is not nest.output}
-        seconds = _median_cpu_s(lambda n=nest, m=mapping, o=operands: execute(n, arch, m, o))  # type: ignore[misc]
+        seconds = median_cpu_s(lambda n=nest, m=mapping, o=operands: execute(n, arch, m, o))  # type: ignore[misc]
         print(
             f"| {layer.name} | {nest.operations:,} | {seconds:.2f} | {seconds / nest.operations * 1e9:.1f} |",
             flush=True,
         )
 
 
-def _median_cpu_s(call: Callable[[], object]) -> float:
-    call()  # compile
-    seconds = []
-    for _ in range(RUNS):
-        started = time.process_time()
-        call()
-        seconds.append(time.process_time() - started)
-    return statistics.median(seconds)
-
-
-TABLES = {"proofs": proofs, "models": models, "executor": executor}
+TABLES = {"proofs": proofs, "models": models, "evaluation": evaluation, "executor": executor}
 
 if __name__ == "__main__":
     for table in sys.argv[1:] or TABLES:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapper.api import compile_model, map_layer
     from mapper.arch import Architecture, load_architecture
     from mapper.cost import Cost, evaluate
+    from mapper.cost.batch import BatchCost, evaluate_batch
     from mapper.errors import InfeasibleError, InputError, MapperError, VerificationError
     from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
@@ -29,6 +30,7 @@ _HOMES = {
     "mapper.api": ("compile_model", "map_layer"),
     "mapper.arch": ("Architecture", "load_architecture"),
     "mapper.cost": ("Cost", "evaluate"),
+    "mapper.cost.batch": ("BatchCost", "evaluate_batch"),
     "mapper.errors": ("InfeasibleError", "InputError", "MapperError", "VerificationError"),
     "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
@@ -39,6 +41,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Architecture",
+    "BatchCost",
     "Compiled",
     "Cost",
     "Counts",
@@ -57,6 +60,7 @@ __all__ = [
     "compile_model",
     "conv",
     "evaluate",
+    "evaluate_batch",
     "gemm",
     "load_architecture",
     "map_layer",

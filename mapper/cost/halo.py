@@ -72,11 +72,10 @@ def _groups(
                 ] += count
                 continue
             whole = min(size for _, size in group) // step  # in so many iterations all are alike
-            for iteration in range(-(-max(size for _, size in group) // step)):
+            trips = -(-max(size for _, size in group) // step)
+            alike = [(1, whole - 1)] if whole > 1 else []
+            for iteration, times in ((0, 1), *alike, *((i, 1) for i in range(max(1, whole), trips))):
                 later = index == rolled and iteration > 0
-                times = 1 if iteration == 0 or iteration >= whole else whole - 1
-                if 1 < iteration < whole:
-                    continue
                 skip = iteration * step
                 left = [(offset, min(step, size - skip)) for offset, size in group if size > skip]
                 cut[tuple((offset - left[0][0], size) for offset, size in left), later] += count * times
