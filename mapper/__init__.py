@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mapper.arch import Architecture, load_architecture
     from mapper.cost import Cost, evaluate
     from mapper.cost.batch import BatchCost, evaluate_batch
+    from mapper.cost.breakdown import Breakdown, break_down
+    from mapper.cost.explain import Explanation, explain
     from mapper.errors import InfeasibleError, InputError, MapperError, VerificationError
     from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
@@ -31,6 +33,8 @@ _HOMES = {
     "mapper.arch": ("Architecture", "load_architecture"),
     "mapper.cost": ("Cost", "evaluate"),
     "mapper.cost.batch": ("BatchCost", "evaluate_batch"),
+    "mapper.cost.breakdown": ("Breakdown", "break_down"),
+    "mapper.cost.explain": ("Explanation", "explain"),
     "mapper.errors": ("InfeasibleError", "InputError", "MapperError", "VerificationError"),
     "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
@@ -42,9 +46,11 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Architecture",
     "BatchCost",
+    "Breakdown",
     "Compiled",
     "Cost",
     "Counts",
+    "Explanation",
     "InfeasibleError",
     "InputError",
     "Keep",
@@ -57,10 +63,12 @@ __all__ = [
     "Result",
     "Status",
     "VerificationError",
+    "break_down",
     "compile_model",
     "conv",
     "evaluate",
     "evaluate_batch",
+    "explain",
     "gemm",
     "load_architecture",
     "map_layer",

@@ -34,7 +34,6 @@ from mapper.errors import InputError, MissingExtraError, VerificationError
 from mapper.ir import LoopNest, Tensor
 from mapper.mapping import Access, Counts, Mapping, Moves
 
-
 LARGEST = 2**48
 """Operations and words of a layer, at some nanoseconds each a week's work; far below where 64-bit counters overflow."""
 
@@ -55,7 +54,7 @@ def execute(
     Counts are words, operations and lockstep steps over all instances; homes are neither loaded nor drained. Takes
     some nanoseconds per operation and keeps every tile of every instance in main memory. Raises VerificationError if
     the hardware could not run the mapping or a word is used that is not where the mapping says, InputError if the
-    operands do not fit the layer or are not finite or the tiles do not fit main memory, MissingExtraError without numba.
+    operands do not fit the layer, are not finite, or need more than main memory; MissingExtraError without numba.
     """
     run = _kernel()
     largest = max(nest.operations, *(nest.words(tensor) for tensor in nest.tensors))

@@ -142,15 +142,22 @@ def map_command(
 @guarded
 def evaluate_command(
     schedule: Annotated[
-        Path, typer.Argument(metavar="SCHEDULE", help="A schedule, as 'compile -o' or 'map -o' writes it.")
+        Path, typer.Argument(metavar="SCHEDULE", help="A schedule that 'map -o' or 'compile -o' wrote.")
     ],
     arch: Arch,
+    explain: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--explain", metavar="MEMORY:TENSOR", help="What makes up the counts of one storage node."),
+    ] = None,
     format: OutputFormat = Format.TABLE,
 ) -> None:
-    """Counts, energy and cycles of a given mapping, or why it is illegal."""
-    from mapper.cli.layer import evaluate_schedule
+    """Everything that is counted of a mapping: tiles, reads and writes, networks, capacity, cycles, energy.
 
-    evaluate_schedule(schedule, arch, as_json=format is Format.JSON)
+    Or why the mapping is illegal. Example: mapper evaluate layer.yaml --arch simple3 --explain GLB:I
+    """
+    from mapper.cli.evaluation import evaluate_schedule
+
+    evaluate_schedule(schedule, arch, explain, as_json=format is Format.JSON)
 
 
 @app.command("verify")

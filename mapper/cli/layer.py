@@ -1,4 +1,4 @@
-"""`mapper map` and `mapper evaluate`: one layer."""
+"""`mapper map`: one layer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 from mapper.arch import Architecture, load_architecture
 from mapper.cli.output import console, energy_text, table, write_text
-from mapper.cost import Cost, evaluate
-from mapper.errors import InputError
+from mapper.cost import Cost
 from mapper.ir import LoopNest
-from mapper.mapping import Mapping, violations
+from mapper.mapping import Mapping
 from mapper.network import exact
 from mapper.search import Status
 
@@ -48,23 +47,8 @@ def map_layer(
     print_layer(nest, arch, result.mapping, result.cost, f"{proof}, {result.solve_s:.2f} s")
 
 
-def evaluate_schedule(path: Path, arch_name: str, *, as_json: bool) -> None:
-    """Print the cost of a schedule's mapping; InputError with every violation if it is illegal."""
-    from backends.emit import read_schedule
-
-    arch, schedule = load_architecture(arch_name), read_schedule(path)
-    if broken := violations(schedule.nest, arch, schedule.mapping):
-        raise InputError("\n".join(f"illegal on {arch.name}: {problem}" for problem in broken), place=str(path))
-    cost = evaluate(schedule.nest, arch, schedule.mapping)
-    if as_json:
-        head = {"layer": str(schedule.nest), "arch": arch.name}
-        print(json.dumps({**head, **cost_data(cost, arch)}, indent=2))
-        return
-    print_layer(schedule.nest, arch, schedule.mapping, cost, f"legal on {arch.name}")
-
-
 def cost_data(cost: Cost, arch: Architecture) -> dict[str, Any]:
-    """A cost as plain data; counts are words, all instances together."""
+    """A cost as plain data; counts are elements, all instances together."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for (level, tensor), access in cost.counts.accesses.items():
         counts.setdefault(level, {})[tensor] = {"reads": access.reads, "writes": access.writes}
@@ -91,10 +75,7 @@ def print_layer(nest: LoopNest, arch: Architecture, mapping: Mapping, cost: Cost
 
     print(nest_text(nest, arch, mapping))
     print(headline)
-    print(
-        f"energy {energy_text(cost.energy, arch.energy_unit)}, {cost.cycles:,} cycles ({cost.bottleneck} bound), "
-        f"utilisation {cost.utilization:.1%}, {cost.counts.operations:,} operations"
-    )
+    print(totals(cost, arch))
     rows = table(
         "level",
         "tensor",
@@ -119,3 +100,11 @@ def print_layer(nest: LoopNest, arch: Architecture, mapping: Mapping, cost: Cost
         for i, line in enumerate(lines or [("", "", "", "", "")]):
             rows.add_row(level.name if i == 0 else "", *line, energy if i == 0 else "")
     console().print(rows)
+
+
+def totals(cost: Cost, arch: Architecture) -> str:
+    """What a mapping costs, in a line."""
+    return (
+        f"energy {energy_text(cost.energy, arch.energy_unit)}, {cost.cycles:,} cycles ({cost.bottleneck} bound), "
+        f"utilisation {cost.utilization:.1%}, {cost.counts.operations:,} operations"
+    )

@@ -83,8 +83,14 @@ class Cuts:
         What instances of the spatial loops in `joined`, over irrelevant and sliding dims, have in common is counted
         once, and so is what consecutive tiles of a rolling node share.
         """
+        return math.prod(self.factors(tensor, position, joined).values())
+
+    def factors(self, tensor: Tensor, position: int, joined: frozenset[int] = NONE) -> dict[tuple[str, ...], int]:
+        """The factors of those: of each irrelevant dim the number of pieces, of each rank, by its dims, all extents."""
         relevant = tensor.dims
-        total = math.prod(self.count(d, position, joined) for d, _ in self.nest.dims if d not in relevant)
+        found: dict[tuple[str, ...], int] = {
+            (d,): self.count(d, position, joined) for d, _ in self.nest.dims if d not in relevant
+        }
         item = self.mapping.items[position] if position < len(self.mapping.items) else None
         loop = self.mapping.loop_above(position) if isinstance(item, Keep) and item.rolling else None
         for rank in tensor.ranks:
@@ -92,10 +98,11 @@ class Cuts:
             if len(rank) > 1 and any(i in joined for term in rank for i, _ in self.above(term.dim, position)):
                 loops = tuple((i, d, self.step[i]) for d in (t.dim for t in rank) for i, _ in self.above(d, position))
                 sizes = tuple(self.nest.extents[term.dim] for term in rank)
-                total = total * union_words(rank, sizes, loops, joined, rolled and rolled[0])
+                words = union_words(rank, sizes, loops, joined, rolled and rolled[0])
             else:
-                total = total * self._rank_words(rank, position, rolled)
-        return total
+                words = self._rank_words(rank, position, rolled)
+            found[tuple(term.dim for term in rank)] = words
+        return found
 
     def _rank_words(self, rank: Rank, position: int, rolled: tuple[int, Loop] | None) -> int:
         """Sum over all combinations of pieces of `1 + sum(coef * (piece - 1))`, less what tiles share by rolling."""

@@ -24,7 +24,8 @@ class Link:
     parent when they were started; `refilled` of them were read from the parent and written into the child at that time,
     the rest are read from the parent when it adds what the instances of a network that does not add drain. The last
     drain of an element brings the result rather than a partial sum to the parent if `completes`, and already comes as
-    the result out of the child if `complete`.
+    the result out of the child if `complete`. `grouped` are the spatial loops whose instances hold parts of the same
+    sums, whether a network adds them or not: one of them is re-filled.
     """
 
     tensor: Tensor
@@ -38,6 +39,12 @@ class Link:
     refilled: int = 0
     completes: int = 0
     complete: int = 0
+    grouped: frozenset[int] = NONE
+
+    @property
+    def fresh(self) -> int:
+        """Elements of an output that the parent started from zero."""
+        return self.crossings[0] - self.refills
 
 
 def links(arch: Architecture, cuts: Cuts) -> Iterator[Link]:
@@ -57,14 +64,13 @@ def links(arch: Architecture, cuts: Cuts) -> Iterator[Link]:
             if tensor.role is not Role.OUTPUT:
                 yield link
                 continue
-            groups = found[0]
-            if any(fanout.drain for fanout in between):
-                every = frozenset().union(*(joined_loops(cuts.mapping, f.name, tensor.dims, ()) for f in between))
-                groups = cuts.words(tensor, position, every)
+            grouped = NONE.union(*(joined_loops(cuts.mapping, f.name, tensor.dims, ()) for f in between))
+            groups = found[0] if grouped == joined else cuts.words(tensor, position, grouped)
             complete = completes // cuts.summands(reductions, position)  # 1 where there is a single one
             yield Link(
                 tensor, parent, child, position, between, tuple(found), joined,
                 refills=found[0] - fresh, refilled=groups - fresh, completes=completes, complete=complete,
+                grouped=grouped,
             )  # fmt: skip
             fresh, completes = found[-1] - (groups - fresh), complete
 

@@ -62,22 +62,94 @@ def test_what_map_writes_evaluate_reads(mapper, tmp_path, suffix):
     assert "legal on simple3" in mapper("evaluate", file, "--arch", "simple3").out
 
 
+SCHEDULE = """\
+schema: tilewright.schedule/1
+layer: {name: products, nest: "O[M,N] += A[M,K] * B[K,N] {M=8 N=1 K=6}"}
+arch: simple3
+mapping:
+  - {keep: DRAM, tensor: A}
+  - {keep: DRAM, tensor: B}
+  - {keep: DRAM, tensor: O}
+  - {for: K, step: 3}
+  - {keep: GLB, tensor: A}
+  - {parfor: M, step: 4, fanout: PE, axis: x}
+  - {for: K, step: 1}
+  - {for: M, step: 1}
+"""
+
+
+@pytest.fixture
+def schedule(tmp_path):
+    path = tmp_path / "products.yaml"
+    path.write_text(SCHEDULE)
+    return path
+
+
+def test_evaluate_prints_what_is_counted_of_each_node_network_and_level(mapper, schedule):
+    data = json.loads(mapper("evaluate", schedule, "--arch", "simple3", "--format", "json").out)
+    glb = next(node for node in data["nodes"] if node["memory"] == "GLB")
+    assert (glb["extents"], glb["tile_words"], glb["tile_bits"], glb["runs"]) == ({"M": 8, "K": 3}, 24, 192, 2)
+    assert (glb["writes"], glb["fills"], glb["reads"], glb["drains"], glb["refills"]) == (48, 48, 48, 0, 0)
+    assert glb["energy"] == 6 * (48 + 48)
+    sharing = {network["tensor"]: network["sharing"] for network in data["networks"]}
+    assert sharing == {"A": 1, "B": 2, "O": 1}  # B is the same for both instances
+    levels = {level["name"]: level for level in data["levels"]}
+    assert (levels["GLB"]["used_words"], levels["GLB"]["size_words"]) == (24, 131072)
+    assert (levels["MAC"]["used"], levels["MAC"]["instances"]) == (2, 256)
+    assert sum(level["energy"] for level in levels.values()) == data["energy_pj"]
+    table = mapper("evaluate", schedule, "--arch", "simple3").out
+    assert any(line.split()[:4] == ["GLB", "A", "M=8", "K=3"] for line in table.splitlines())
+    assert "24 words of 131,072, 0%" in table
+
+
+def test_explain_takes_the_counts_of_a_node_apart(mapper, schedule):
+    text = mapper("evaluate", schedule, "--arch", "simple3", "--explain", "DRAM:B").out
+    assert "DRAM:B: 24 reads" in text
+    lines = [line.split() for line in text.splitlines()]
+    # for K 3 and for K 1 are relevant; of M, 4 steps: the instances of the spatial loop count once
+    assert any(line[:3] == ["M", "x", "4"] and "count once" in " ".join(line) for line in lines)
+    assert any(line[:3] == ["K", "x", "6"] for line in lines)
+    data = json.loads(mapper("evaluate", schedule, "-a", "simple3", "--explain", "DRAM:B", "--format", "json").out)
+    assert [part["total"] for part in data["parts"]] == [24]
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ("GLB:B", "the mapping has no storage node GLB:B (did you mean GLB:A?)"),
+        ("GLB", "--explain GLB: name a storage node as MEMORY:TENSOR (for example GLB:I)"),
+    ],
+)
+def test_a_node_to_explain_that_is_not_there(mapper, schedule, node, message):
+    found = mapper("evaluate", schedule, "--arch", "simple3", "--explain", node)
+    assert (found.code, found.out) == (1, "")
+    assert message in found.err and found.err.count("\n") == 1
+
+
 def test_nothing_is_written_without_o(mapper, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert mapper("map", GEMM, "--arch", "simple3").code == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_evaluate_says_why_a_mapping_is_illegal(mapper, tmp_path):
-    file = tmp_path / "schedule.yaml"
-    mapper("map", GEMM, "-a", "simple3", "-o", file)
-    file.write_text(file.read_text().replace("{for: N, step: 1}", "{for: N, step: 2}"))
-    found = mapper("evaluate", file, "--arch", "simple3")
+def test_evaluate_says_why_a_mapping_is_illegal(mapper, schedule):
+    schedule.write_text(SCHEDULE.replace("{for: M, step: 1}", "{for: M, step: 2}").replace("axis: x", "axis: y"))
+    schedule.write_text(schedule.read_text().replace("{parfor: M, step: 4", "{parfor: K, step: 1"))
+    found = mapper("evaluate", schedule, "--arch", "eyeriss_v1")
     assert (found.code, found.out) == (1, "")
-    assert found.err == (
-        f"mapper: error: {file}: illegal on simple3: "
-        "dim N is not split completely: pieces of 2 remain at the innermost point\n"
-    )
+    illegal = f"mapper: error: {schedule}: illegal on eyeriss_v1: "
+    assert found.err == f"{illegal}dim M is not split completely: pieces of 2 remain at the innermost point\n"
+
+
+def test_evaluate_gives_every_reason_why_a_mapping_is_illegal(mapper, schedule):
+    schedule.write_text(SCHEDULE.replace("{for: M, step: 1}", "{for: M, step: 2}").replace("tensor: O", "tensor: A"))
+    found = mapper("evaluate", schedule, "--arch", "simple3")
+    assert (found.code, found.out) == (1, "")
+    assert [line.split("illegal on simple3: ")[1] for line in found.err.splitlines()] == [
+        "O must be kept in its home DRAM above all loops and other nodes",
+        "DRAM keeps A twice",
+        "dim M is not split completely: pieces of 2 remain at the innermost point",
+    ]
 
 
 def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
