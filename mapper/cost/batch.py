@@ -16,10 +16,10 @@ import numpy.typing as npt
 from mapper.arch import Architecture
 from mapper.cost.bounds import largest_values
 from mapper.cost.cost import Measures, energy_by_level, home_words, measure
-from mapper.cost.cuts import Cuts, least, most
+from mapper.cost.cuts import Cuts
 from mapper.errors import InputError
-from mapper.ir import LoopNest, Role
-from mapper.mapping import Access, Counts, Keep, Loop, Mapping, Moves, ParFor, violations
+from mapper.ir import LoopNest
+from mapper.mapping import Access, Counts, Keep, Loop, Mapping, Moves, ParFor, footprints, violations
 
 Integers = npt.NDArray[Any]
 """One integer for each mapping: int64, or Python integers (dtype object) where int64 could overflow."""
@@ -226,37 +226,6 @@ def _legal(arch: Architecture, cuts: Cuts) -> Any:
         legal = legal & (cuts.largest(d, len(items)) == 1)
     for memory in arch.memories:
         if memory.tile_words is not None:
-            nodes = [i for i, item in enumerate(items) if isinstance(item, Keep) and item.memory == memory.name]
-            legal = legal & (sum(_tile_words(arch, cuts, i) for i in nodes) <= memory.tile_words)
+            tiles = footprints(nest, arch, cuts.mapping, memory, cuts.step)
+            legal = legal & (sum(tiles.values()) <= memory.tile_words)
     return legal
-
-
-def _tile_words(arch: Architecture, cuts: Cuts, position: int) -> int:
-    """Words that the largest tile of a node takes, of partial sums where it holds some and they take more."""
-    node = cuts.mapping.items[position]
-    assert isinstance(node, Keep)
-    memory, tensor = arch.memory(node.memory), cuts.nest.tensor(node.tensor)
-    elements = cuts.nest.words(tensor, {d: cuts.largest(d, position) for d in cuts.nest.extents})
-    results = memory.words(elements, arch.bits(tensor))
-    if tensor.role is not Role.OUTPUT:
-        return results
-    larger = most(results, memory.words(elements, arch.partial_bits(cuts.nest)))
-    return results + (larger - results) * _holds_partial_sums(arch, cuts, position)
-
-
-def _holds_partial_sums(arch: Architecture, cuts: Cuts, position: int) -> int:
-    """1 where the output node at `position` ever holds one, else 0: `mapper.mapping.legality.holds_partial_sums`."""
-    items = cuts.mapping.items
-    node = items[position]
-    assert isinstance(node, Keep)
-    child = next((i for i in cuts.mapping.nodes(node.tensor) if i > position), len(items))
-    adding = {f.name for f in arch.fanouts[arch.segment[node.memory] :] if f.coalesces(Role.OUTPUT)}
-    holds = 0
-    for i, step in cuts.step.items():
-        item = items[i]
-        if i > child or isinstance(item, Keep) or item.dim in cuts.nest.output.dims:
-            continue
-        if not (i > position and isinstance(item, ParFor) and item.fanout in adding):
-            # an integer, as NumPy does not multiply truth values with what passes 2^63
-            holds = most(holds, least(cuts.largest(item.dim, i) - step, 1))
-    return holds

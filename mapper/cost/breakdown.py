@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mapper.arch import Architecture, Memory
-from mapper.cost.cost import Cost, Measures, evaluate, measure
+from mapper.cost.cost import Cost, Measures, evaluate, instances_used, measure
 from mapper.cost.cuts import Cuts
 from mapper.cost.traffic import Link, links
 from mapper.ir import LoopNest, Role
-from mapper.mapping import Keep, Mapping, ParFor, footprints
+from mapper.mapping import Keep, Mapping, footprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +160,6 @@ def _networks(arch: Architecture, cuts: Cuts, found: Measures, moved: list[Link]
                 + moves.reduced * fanout.reduce_energy
                 + moves.hops * fanout.hop_energy,
             )
-
-
-def instances_used(arch: Architecture, cuts: Cuts, level: str) -> int:
-    """Instances of a level that ever have work: those of the spatial loops over the fan-outs above it."""
-    above = {fanout.name for fanout in arch.fanouts[: arch.segment[level]]}
-    loops = ((cuts.mapping.items[i], n) for i, n in cuts.instances.items())
-    return math.prod(n for item, n in loops if isinstance(item, ParFor) and item.fanout in above)
 
 
 def _levels(arch: Architecture, cuts: Cuts, cost: Cost) -> Iterator[LevelBreakdown]:

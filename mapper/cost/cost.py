@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from fractions import Fraction
 
 from mapper.arch import Architecture, Memory
-from mapper.cost.cuts import Cuts, most
+from mapper.arrays import most
+from mapper.cost.cuts import Cuts
 from mapper.cost.traffic import counts_of
 from mapper.ir import LoopNest
 from mapper.mapping import Access, Counts, Mapping, ParFor
@@ -115,6 +117,13 @@ def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int |
     return Access(reads, writes, partial_reads, partial_writes)
 
 
+def instances_used(arch: Architecture, cuts: Cuts, level: str) -> int:
+    """Instances of a level that ever have work: those of the spatial loops over the fan-outs above it."""
+    above = {fanout.name for fanout in arch.fanouts[: arch.segment[level]]}
+    loops = ((cuts.mapping.items[i], n) for i, n in cuts.instances.items())
+    return math.prod(n for item, n in loops if isinstance(item, ParFor) and item.fanout in above)
+
+
 def _port_cycles(
     arch: Architecture, memory: Memory, words: Dict[tuple[str, str], Access], cuts: Cuts
 ) -> dict[str, int]:
@@ -122,11 +131,7 @@ def _port_cycles(
     bounded = memory.read_bandwidth, memory.write_bandwidth, memory.shared_bandwidth
     if bounded == (None, None, None):
         return {}
-    used = 1
-    for index, instances in cuts.instances.items():
-        item = cuts.mapping.items[index]
-        if isinstance(item, ParFor) and arch.depth[item.fanout] < arch.depth[memory.name]:
-            used = used * instances
+    used = instances_used(arch, cuts, memory.name)
     accesses = [access for (name, _), access in words.items() if name == memory.name]
     reads, writes = sum(a.reads for a in accesses), sum(a.writes for a in accesses)
     return {

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Dict
 from itertools import product
 
+from mapper.arrays import least, most
 from mapper.cost.halo import union_words
 from mapper.ir import LoopNest, Rank, Tensor
 from mapper.mapping import Keep, Loop, Mapping, ParFor
@@ -174,16 +175,6 @@ def _cut(pieces: Pieces, step: int, first: bool) -> Pieces:
 def _some(found: int) -> bool:
     """Whether any of it is not zero."""
     return found != 0 if isinstance(found, int) else found.any()
-
-
-def least(a: int, b: int) -> int:
-    """The smaller of two integers or, element by element, of two arrays."""
-    return a + (b - a) * (b < a)
-
-
-def most(a: int, b: int) -> int:
-    """The larger one."""
-    return a + (b - a) * (b > a)
 
 
 def joined_loops(mapping: Mapping, fanout: str, dims: Collection[str], others: Collection[str]) -> frozenset[int]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mapper.arch import Architecture, FanOut
-from mapper.cost.cuts import NONE, Cuts, joined_loops, least
+from mapper.arrays import least
+from mapper.cost.cuts import NONE, Cuts, joined_loops
 from mapper.ir import LoopNest, Role, Tensor
 from mapper.mapping import Access, Counts, Keep, Mapping, Moves, ParFor
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Mapping as Dict
 from itertools import pairwise
 
 from mapper.arch import Architecture, FanOut, Memory
+from mapper.arrays import least, most
 from mapper.ir import LoopNest, Role
 from mapper.mapping.mapping import Item, Keep, Loop, Mapping, ParFor
 
@@ -123,21 +125,30 @@ def _capacity(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
             yield (f"{memory.holds}, its tiles need {needed} ({parts}): {needed - memory.tile_words} too many")
 
 
-def footprints(nest: LoopNest, arch: Architecture, mapping: Mapping, memory: Memory) -> dict[str, int]:
-    """Words that the largest tile of each tensor occupies in an instance of the memory."""
+def footprints(
+    nest: LoopNest, arch: Architecture, mapping: Mapping, memory: Memory, steps: Dict[int, int] | None = None
+) -> dict[str, int]:
+    """Words that the largest tile of each tensor occupies in an instance of the memory.
+
+    `steps`, by position, stand in for those of the loops, and may be arrays; then so are the words.
+    """
     found = {}
     for i, item in enumerate(mapping.items):
         if isinstance(item, Keep) and item.memory == memory.name:
             tensor = nest.tensor(item.tensor)
-            elements = nest.words(tensor, mapping.tile(i, dict(nest.dims)))
-            found[item.tensor] = memory.words(elements, arch.bits(tensor))
-            if tensor.role is Role.OUTPUT and holds_partial_sums(nest, arch, mapping, i):
-                found[item.tensor] = max(found[item.tensor], memory.words(elements, arch.partial_bits(nest)))
+            elements = nest.words(tensor, mapping.tile(i, nest.extents, steps))
+            words = memory.words(elements, arch.bits(tensor))
+            if tensor.role is Role.OUTPUT:
+                wide = most(words, memory.words(elements, arch.partial_bits(nest)))
+                words = words + (wide - words) * _holds_partial_sums(nest, arch, mapping, i, steps)
+            found[item.tensor] = words
     return found
 
 
-def holds_partial_sums(nest: LoopNest, arch: Architecture, mapping: Mapping, position: int) -> bool:
-    """Whether the output node at `position` ever holds a partial sum, rather than results only.
+def _holds_partial_sums(
+    nest: LoopNest, arch: Architecture, mapping: Mapping, position: int, steps: Dict[int, int] | None
+) -> int:
+    """1 if the output node at `position` ever holds a partial sum, 0 if results only.
 
     It does if a reduction loop stands above the next inner node, unless the network between the two adds its parts.
     """
@@ -145,14 +156,16 @@ def holds_partial_sums(nest: LoopNest, arch: Architecture, mapping: Mapping, pos
     assert isinstance(node, Keep)
     child = next((i for i in mapping.nodes(node.tensor) if i > position), len(mapping.items))
     adding = {f.name for f in arch.fanouts[arch.segment[node.memory] :] if f.coalesces(Role.OUTPUT)}
-    tile = dict(nest.dims)
+    tile, holds = dict(nest.dims), 0
     for i, item in enumerate(mapping.items[:child]):
         if not isinstance(item, Keep):
+            step = least(tile[item.dim], item.step if steps is None else steps[i])
             added = i > position and isinstance(item, ParFor) and item.fanout in adding
-            if item.dim not in nest.output.dims and item.step < tile[item.dim] and not added:
-                return True
-            tile[item.dim] = min(tile[item.dim], item.step)
-    return False
+            if item.dim not in nest.output.dims and not added:
+                # an integer rather than a truth value, which no large integer can be multiplied with in an array
+                holds = most(holds, least(tile[item.dim] - step, 1))
+            tile[item.dim] = step
+    return holds
 
 
 def _rolling(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[str]:

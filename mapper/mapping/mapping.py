@@ -13,8 +13,11 @@ at a memory bypasses it. Steps need not divide what they cut; the last piece is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from mapper.arrays import least
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,15 @@ class Mapping:
                 return (i, item) if isinstance(item, Loop) else None
         return None
 
-    def tile(self, position: int, extents: dict[str, int] | None = None) -> dict[str, int]:
-        """The largest extent of each dim below the items before `position`; needs the layer's `extents`."""
-        tile = dict(extents or {})
-        for item in self.items[:position]:
+    def tile(self, position: int, extents: Dict[str, int], steps: Dict[int, int] | None = None) -> dict[str, int]:
+        """The largest extent of each dim below the items before `position`; `extents` are the layer's.
+
+        `steps`, by position, stand in for those of the loops, and may be arrays.
+        """
+        tile = dict(extents)
+        for i, item in enumerate(self.items[:position]):
             if not isinstance(item, Keep):
-                tile[item.dim] = min(tile[item.dim], item.step)
+                tile[item.dim] = least(tile[item.dim], item.step if steps is None else steps[i])
         return tile
 
     def __str__(self) -> str:

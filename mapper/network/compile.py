@@ -78,18 +78,21 @@ class Compiled:
 
 
 def transfer(node: Node, arch: Architecture) -> Transfer:
-    """The cost of moving a node's tensors, at one word an element."""
-    home = arch.home
+    """The cost of moving a node's tensors, its inputs as wide as inputs of layers and its outputs as outputs."""
+    home, widths = arch.home, arch.compute.widths
+    reads, writes = home.words(node.reads, widths.input), home.words(node.writes, widths.output)
     ports = (
-        (node.reads, home.read_bandwidth),
-        (node.writes, home.write_bandwidth),
-        (node.reads + node.writes, home.shared_bandwidth),
+        (reads, home.read_bandwidth),
+        (writes, home.write_bandwidth),
+        (reads + writes, home.shared_bandwidth),
     )
+    cycles = max((-(-words // bandwidth) for words, bandwidth in ports if bandwidth is not None), default=0)
+    lines = -(-reads // home.line_words), -(-writes // home.line_words)
     return Transfer(
         node,
-        Fraction((node.reads + node.writes) * home.word_bits, 8),
-        node.reads * home.read_energy + node.writes * home.write_energy,
-        max((-(-words // bandwidth) for words, bandwidth in ports if bandwidth is not None), default=0),
+        Fraction((reads + writes) * home.word_bits, 8),
+        lines[0] * home.read_energy + lines[1] * home.write_energy + cycles * arch.leak_energy,
+        cycles,
     )
 
 

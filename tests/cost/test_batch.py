@@ -181,12 +181,13 @@ def test_tiles_take_the_words_that_legality_counts(drawn):
     narrow = tuple(replace(t, bits=8) for t in nest.tensors)
     levels = tuple(replace(v, word_bits=8) if isinstance(v, Memory) else v for v in arch.levels)
     nest, arch = replace(nest, tensors=narrow, partial_bits=32), replace(arch, levels=levels)
-    for own in (with_steps(mapping, line) for line in table):
-        cuts = Cuts(nest, own)
-        for i, node in enumerate(own.items):
-            if isinstance(node, Keep):
-                expected = footprints(nest, arch, own, arch.memory(node.memory))[node.tensor]
-                assert batch._tile_words(arch, cuts, i) == expected
+    loops = [i for i, item in enumerate(mapping.items) if not isinstance(item, Keep)]
+    columns = {i: np.array([line[k] for line in table]) for k, i in enumerate(loops)}
+    for memory in arch.memories:
+        found = footprints(nest, arch, mapping, memory, columns)
+        for row, line in enumerate(table):
+            alone = footprints(nest, arch, with_steps(mapping, line), memory)
+            assert {name: int(np.broadcast_to(words, len(table))[row]) for name, words in found.items()} == alone
 
 
 def test_a_structure_without_loops_and_a_batch_without_mappings():
@@ -334,14 +335,6 @@ def test_int64_would_overflow_where_it_is_not_taken(monkeypatch):
     assert differences(nest, machine(), MAPPING, table) == []
     monkeypatch.setattr(batch, "LIMIT", 2**200)
     assert (0, "energy") in differences(nest, machine(), MAPPING, table)
-
-
-def test_other_partial_sums_are_noticed(monkeypatch):
-    arch = machine(compute={"widths": Widths(8, 8, 8, 16)}, size_words=20)
-    table = [[2, 2, 4, 1, 1, 1]]  # 2 x 5 partial sums take 20 words, 2 x 2 of A take 4
-    assert differences(NEST, arch, MAPPING, table) == []
-    monkeypatch.setattr(batch, "_holds_partial_sums", lambda *_: False)
-    assert differences(NEST, arch, MAPPING, table) == [(0, "legal")]
 
 
 def test_other_arithmetic_is_noticed(monkeypatch):

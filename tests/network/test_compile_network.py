@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from mapper.arch import Architecture, Compute, Memory
+from mapper.arch import Architecture, Compute, Memory, Widths
 from mapper.errors import InfeasibleError
 from mapper.ir import Network, Node, Role, gemm
 from mapper.network import compile as compiling
@@ -44,6 +44,17 @@ def test_other_nodes_read_and_write_the_outermost_memory():
     assert found.cycles == 10  # 7 / 4 cycles to read, 5 / 0.5 to write
     shared = replace(HOME, read_bandwidth=None, write_bandwidth=None, shared_bandwidth=Fraction(5))
     assert transfer(NETWORK.nodes[1], replace(ARCH, levels=(shared, *ARCH.levels[1:]))).cycles == 3
+
+
+def test_other_nodes_move_wide_elements_packed_ones_and_lines_and_leak():
+    widths = Widths(input=4, output=24)
+    home = replace(HOME, packed=True, line_words=2, leak_energy=Fraction(3))
+    levels = (home, ARCH.levels[1], replace(ARCH.compute, widths=widths, leak_energy=Fraction(1)))
+    found = transfer(NETWORK.nodes[1], replace(ARCH, levels=levels))
+    # 7 elements of 4 bits, three to a word of 12: 3 words in 2 lines; 5 of 24 bits, two words each: 10 words in 5 lines
+    assert found.bytes == Fraction((3 + 10) * 12, 8)
+    assert found.cycles == 20  # 10 / 0.5
+    assert found.energy == 2 * 10 + 5 * Fraction(25, 2) + 20 * (3 + 1)
 
 
 def test_a_view_costs_nothing():
