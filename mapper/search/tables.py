@@ -39,6 +39,12 @@ class Tables:
         self._ends[var.index] = low, high
         return var
 
+    def literal(self, name: str) -> cp_model.IntVar:
+        """A Boolean variable that can also be counted with, as 0 or 1."""
+        var = self.model.new_bool_var(name)
+        self._ends[var.index] = 0, 1
+        return var
+
     def constant(self, value: int) -> cp_model.IntVar:
         """A variable that is always `value`."""
         return self.function((), lambda: value, f"{value}")

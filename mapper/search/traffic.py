@@ -158,7 +158,7 @@ class Traffic:
             if self.tables.domain(parts) == (1,):
                 found.append(True)
                 continue
-            whole = self.model.new_bool_var(f"complete{segment}")
+            whole = self.tables.literal(f"complete{segment}")
             self.model.add(parts == 1).only_enforce_if(whole)
             self.model.add(parts >= 2).only_enforce_if(~whole)
             found.append(whole)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import problems, reductions
 
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import Role, gemm, parse_nest
 from mapper.mapping import Keep, ParFor, violations
@@ -71,6 +71,17 @@ def keeps_outputs_below_adders(mapping):
     unrolled = [i for i, item in enumerate(mapping.items) if isinstance(item, ParFor) and item.dim == "K"]
     kept = [i for i in mapping.nodes("O") if mapping.items[i].memory == "ACC"]
     return bool(unrolled and kept) and unrolled[0] < kept[0]
+
+
+@pytest.mark.parametrize("partial_bits", [1, 3, 20])
+@pytest.mark.parametrize("packed", [True, False])
+def test_partial_sums_of_another_width_below_a_network_that_adds(partial_bits, packed):
+    """What rests there are results only if nothing is added on the way: a variable of the search counts them."""
+    free = FanOut("ADD", (Axis("x", 2),))
+    home = Memory("HOME", read_energy=Fraction(7), write_energy=Fraction(5))
+    inner = Memory("ACC", size_words=6, packed=packed, read_energy=Fraction(1), write_energy=Fraction(1))
+    compute = Compute("MAC", widths=Widths(output=8, partial=partial_bits))
+    same_optimum(gemm(M=1, N=3, K=4), Architecture("widths", (home, free, inner, compute)))
 
 
 def test_outputs_rest_below_a_network_that_adds():
