@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mapper.arch import Architecture, load_architecture
 from mapper.cli.layer import cost_data, totals
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from backends.emit import Schedule
+
+
+T = TypeVar("T")
 
 
 def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: bool) -> None:
@@ -45,7 +48,7 @@ def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: 
     print(nest_text(schedule.nest, arch, schedule.mapping))
     print(f"legal on {arch.name}")
     print(totals(found.cost, arch))
-    for rows in (_nodes(found, arch), _networks(found, arch), _levels(found, arch)):
+    for rows in (_tiles(found), _traffic(found, arch), _networks(found, arch), _levels(found, arch)):
         if rows.row_count:
             print()
             console().print(rows)
@@ -86,42 +89,43 @@ def _plain(value: Any) -> Any:
     return exact(value) if isinstance(value, Fraction) else value
 
 
-def _nodes(found: Breakdown, arch: Architecture) -> Table:
-    right = ("words", "bits", "runs", "instances", "reads", "writes", "fills", "re-fills", "drains", "energy")
-    rows = table("memory", "tensor", "tile", *right, right=right)
-    previous = None
-    for node in found.nodes:
+def _tiles(found: Breakdown) -> Table:
+    right = ("words", "bits", "runs", "instances")
+    rows = table("memory", "tensor", "largest tile", *right, right=right)
+    for first, node in _grouped(found.nodes, "memory"):
         tile = " ".join(f"{d}={n}" for d, n in node.extents.items() if n > 1) or "1"
-        numbers = (
-            node.tile_words, node.tile_bits, node.runs, node.instances, node.reads, node.writes, node.fills,
-            node.refills, node.drains,
-        )  # fmt: skip
-        rows.add_row(
-            node.memory if node.memory != previous else "",
-            node.tensor,
-            tile + (", rolling" if node.rolling else ""),
-            *(f"{n:,}" for n in numbers),
-            energy_text(node.energy, arch.energy_unit),
-        )
-        previous = node.memory
+        numbers = (node.tile_words, node.tile_bits, node.runs, node.instances)
+        rows.add_row(first, node.tensor, tile + (", rolling" if node.rolling else ""), *(f"{n:,}" for n in numbers))
+    return rows
+
+
+def _traffic(found: Breakdown, arch: Architecture) -> Table:
+    right = ("reads", "writes", "fills", "re-fills", "drains", "accesses", "energy")
+    rows = table("memory", "tensor", *right, right=right)
+    for first, node in _grouped(found.nodes, "memory"):
+        accesses = node.read_accesses + node.write_accesses
+        numbers = (node.reads, node.writes, node.fills, node.refills, node.drains, accesses)
+        rows.add_row(first, node.tensor, *(f"{n:,}" for n in numbers), energy_text(node.energy, arch.energy_unit))
     return rows
 
 
 def _networks(found: Breakdown, arch: Architecture) -> Table:
     right = ("passed", "delivered", "reduced", "hops", "sharing", "energy")
     rows = table("network", "tensor", *right, right=right)
-    previous = None
-    for network in found.networks:
+    for first, network in _grouped(found.networks, "fanout"):
         numbers = (network.passed, network.delivered, network.reduced, network.hops)
-        rows.add_row(
-            network.fanout if network.fanout != previous else "",
-            network.tensor,
-            *(f"{n:,}" for n in numbers),
-            f"{float(network.sharing):.4g}",
-            energy_text(network.energy, arch.energy_unit),
-        )
-        previous = network.fanout
+        sharing, energy = f"{float(network.sharing):.4g}", energy_text(network.energy, arch.energy_unit)
+        rows.add_row(first, network.tensor, *(f"{n:,}" for n in numbers), sharing, energy)
     return rows
+
+
+def _grouped(parts: Iterable[T], key: str) -> Iterator[tuple[str, T]]:
+    """Each part with its level's name, which only the first of a level shows."""
+    previous = None
+    for part in parts:
+        name = getattr(part, key)
+        yield ("" if name == previous else name), part
+        previous = name
 
 
 def _levels(found: Breakdown, arch: Architecture) -> Table:
