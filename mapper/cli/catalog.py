@@ -16,11 +16,21 @@ def list_architectures(*, as_json: bool) -> None:
     """Print the name and description of each architecture of the package."""
     from mapper.arch import load_architecture, spec_names
 
-    found = {name: load_architecture(name).description for name in spec_names()}
+    _list({name: load_architecture(name).description for name in spec_names()}, "name", as_json=as_json)
+
+
+def list_tables(*, as_json: bool) -> None:
+    """Print the name and description of each energy table of the package."""
+    from mapper.arch import load_table, table_names
+
+    _list({name: load_table(name).description for name in table_names()}, "table", as_json=as_json)
+
+
+def _list(found: dict[str, str], heading: str, *, as_json: bool, text: str = "what it is") -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    rows = table("name", "what it is")
+    rows = table(heading, text)
     for name, description in found.items():
         rows.add_row(name, description)
     console().print(rows)
@@ -76,20 +86,6 @@ def _described(level: Level, unit: str) -> tuple[str, str, str, str]:
     return size, word, ", ".join(stated), ", ".join(what for what, holds in flags.items() if holds)
 
 
-def list_tables(*, as_json: bool) -> None:
-    """Print the name and description of each energy table of the package."""
-    from mapper.arch import load_table, table_names
-
-    found = {name: load_table(name).description for name in table_names()}
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    rows = table("table", "what it is")
-    for name, description in found.items():
-        rows.add_row(name, description)
-    console().print(rows)
-
-
 def show_table(name: str, *, as_json: bool) -> None:
     """Print the rows of an energy table with their sources."""
     from mapper.arch import load_table
@@ -125,11 +121,4 @@ def print_operators(*, as_json: bool) -> None:
     """Print how each ONNX operator is treated."""
     from frontends.onnx.operators import treatments
 
-    found = treatments()
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    rows = table("operator", "treatment")
-    for name, treatment in found.items():
-        rows.add_row(name, treatment)
-    console().print(rows)
+    _list(treatments(), "operator", as_json=as_json, text="treatment")
