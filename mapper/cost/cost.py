@@ -12,7 +12,7 @@ from mapper.arrays import most
 from mapper.cost.cuts import Cuts
 from mapper.cost.traffic import counts_of
 from mapper.ir import LoopNest
-from mapper.mapping import Access, Counts, Mapping, ParFor
+from mapper.mapping import Access, Counts, Loop, Mapping, ParFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,15 @@ def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int |
 
 
 def instances_used(arch: Architecture, cuts: Cuts, level: str) -> int:
-    """Instances of a level that ever have work: those of the spatial loops over the fan-outs above it."""
-    above = {fanout.name for fanout in arch.fanouts[: arch.segment[level]]}
-    loops = ((cuts.mapping.items[i], n) for i, n in cuts.instances.items())
-    return math.prod(n for item, n in loops if isinstance(item, ParFor) and item.fanout in above)
+    """Instances of a level that ever have work.
+
+    Whichever does has some in the first iteration of every temporal loop: pieces only get smaller.
+    """
+    items, above = cuts.mapping.items, {f.name for f in arch.fanouts[: arch.segment[level]]}
+    inside = (i for i, item in enumerate(items) if isinstance(item, ParFor) and item.fanout not in above)
+    position = next(inside, len(items))
+    temporal = frozenset(i for i, item in enumerate(items) if isinstance(item, Loop))
+    return math.prod(cuts.count(d, position, temporal) for d in cuts.nest.extents)
 
 
 def _port_cycles(

@@ -274,7 +274,8 @@ class Traffic:
     def instances(self, fanouts: int) -> cp_model.IntVar:
         """Instances that the mapping uses of what stands below so many fan-outs."""
         factors = [self.built.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
-        return self.tables.product(factors, f"active{fanouts}")
+        most = math.prod(fanout.size for fanout in self.arch.fanouts[:fanouts])
+        return self.tables.product(factors, f"active{fanouts}", most=most)
 
     def hops(self, fanout: FanOut, tensor: Tensor) -> cp_model.IntVar:
         """Units of steps along the axes of a network."""

@@ -9,8 +9,9 @@ from strategies import cases
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.cost import evaluate
+from mapper.cost.breakdown import break_down
 from mapper.ir import gemm, parse_nest
-from mapper.mapping import parse_mapping
+from mapper.mapping import Keep, ParFor, parse_mapping
 
 NEST = gemm(M=2, N=3, K=4)
 MAPPING = parse_mapping("keep HOME A B O\nparfor M 1 F.x\nkeep L1 O\nfor N 1\nfor K 1\n")
@@ -169,3 +170,37 @@ def test_energy_is_linear_in_the_energies(case):
     ]
     scaled = evaluate(nest, replace(arch, levels=tuple(levels)), mapping)
     assert scaled.energy == evaluate(*case).energy * Fraction(3, 7)
+
+
+def test_instances_in_use_are_those_that_ever_work():
+    """M = 6 over 2 instances of 4 and 2, each over 2: the second of the second pair has nothing to do."""
+    port = Memory("L", read_bandwidth=Fraction(1))
+    arch = Architecture("mesh", (Memory("H"), FanOut("F", (Axis("x", 2), Axis("y", 2))), port, Compute("MAC", 4)))
+    mapping = parse_mapping("keep H A B O\nparfor M 4 F.x\nparfor M 2 F.y\nkeep L A\nfor M 1\n")
+    assert evaluate(gemm(M=6), arch, mapping).cycles_by_port["L read"] == 2  # 6 words from 3 instances
+
+
+@given(cases())
+def test_instances_in_use_are_those_of_an_enumeration(case):
+    nest, arch, mapping = case
+    found = {level.name: level.used for level in break_down(*case).levels}
+    for level in arch.levels:
+        above = {f.name for f in arch.fanouts[: arch.segment[level.name]]}
+        assert found[level.name] == len(working(nest, mapping, above))
+
+
+def working(nest, mapping, above):
+    """Coordinates, in the spatial loops over those fan-outs, of all instances that ever do an operation."""
+    states = {((), tuple(n for _, n in nest.dims))}  # coordinates, extents of the pieces
+    names = [d for d, _ in nest.dims]
+    for item in mapping.items:
+        if isinstance(item, Keep):
+            continue
+        at, after = names.index(item.dim), set()
+        for place, sizes in states:
+            for number, begin in enumerate(range(0, sizes[at], item.step)):
+                piece = (*sizes[:at], min(item.step, sizes[at] - begin), *sizes[at + 1 :])
+                own = isinstance(item, ParFor) and item.fanout in above
+                after.add(((*place, number) if own else place, piece))
+        states = after
+    return {place for place, _ in states}
