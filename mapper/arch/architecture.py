@@ -164,15 +164,18 @@ class Prices:
     operation: int
 
 
-def level_problems(levels: Sequence[Level]) -> Iterator[tuple[int | None, str]]:
-    """Why these levels, outermost first, are no accelerator; each with the position of the level that it concerns."""
+def level_problems(levels: Sequence[Level], *, complete: bool = True) -> Iterator[tuple[int | None, str]]:
+    """Why these levels, outermost first, are no accelerator; each with the position of the level that it concerns.
+
+    Where they are not `complete`, what the first and the last must be is left out.
+    """
     names = [level.name for level in levels]
     for i, level in enumerate(levels):
         if level.name in names[:i]:
             yield i, f"two levels are named {level.name}"
-    if not levels or not isinstance(levels[0], Memory) or levels[0].may_keep != ALL_ROLES:
+    if complete and (not levels or not isinstance(levels[0], Memory) or levels[0].may_keep != ALL_ROLES):
         yield (0 if levels else None), "the first level must be a memory that may keep every tensor"
-    if not levels or not isinstance(levels[-1], Compute):
+    if complete and (not levels or not isinstance(levels[-1], Compute)):
         yield None, "the last level must be the compute unit"
     for i, level in enumerate(levels):
         if isinstance(level, Compute) and i + 1 < len(levels):

@@ -153,7 +153,8 @@ def _row(reader: Reader, node: Any, unit: str) -> Row | None:
     energy = reader.quantity(keys["energy"], ENERGY_UNITS[unit], "the energy", lambda v: v >= 0, "zero or more")
     size = width = None
     if "size" in keys:
-        size = reader.integer(keys["size"], size_units(1), "the size")
+        units = {unit: bits for unit, bits in size_units(1).items() if unit != "words"}
+        size = reader.integer(keys["size"], units, "the size")
     if "width" in keys:
         width = reader.integer(keys["width"], {"bits": Fraction(1)}, "the width")
     if "note" in keys:

@@ -46,8 +46,8 @@ def parse_architecture(spec: Spec) -> Architecture:
         levels.read(node)
     name = reader.name(top["name"]) if "name" in top else ""
     description = reader.text(top["description"], "description").strip() if "description" in top else ""
-    if "levels" in top and levels.complete:
-        for index, text in level_problems(levels.found):
+    if "levels" in top:
+        for index, text in level_problems(levels.found, complete=levels.complete):
             reader.problem(top["levels"] if index is None else levels.nodes[index], text)
     if problem := all_of(reader.in_order()):
         raise problem

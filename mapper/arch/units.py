@@ -20,9 +20,8 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 
 
 def size_units(word_bits: int) -> Units:
-    """Sizes in words of so many bits; in bits, without the unit 'words', for words of one."""
-    units: Units = {"words": Fraction(1)} if word_bits > 1 else {}
-    units["bits"] = Fraction(1, word_bits)
+    """Sizes in words of so many bits."""
+    units: Units = {"words": Fraction(1), "bits": Fraction(1, word_bits)}
     return units | {unit: Fraction(8 * size, word_bits) for unit, size in _BYTES.items()}
 
 

@@ -56,6 +56,9 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: under another name first, then renamed."""
     if path.is_dir():
         raise InputError("is a folder, not a file to write", place=str(path))
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise InputError("is no regular file, which is all that can be replaced", place=str(path))
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

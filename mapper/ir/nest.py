@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from mapper.arrays import exact_integer
 from mapper.errors import InputError
 
 
@@ -36,6 +37,12 @@ class Term:
 
     dim: str
     coef: int = 1
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "coef", exact_integer(self.coef))
+        except TypeError:
+            raise InputError(f"the coefficient of {self.dim} is {self.coef!r}, which is no integer") from None
 
     def __str__(self) -> str:
         return self.dim if self.coef == 1 else f"{self.coef}*{self.dim}"
@@ -88,6 +95,13 @@ class LoopNest:
     partial_bits: int | None = None
 
     def __post_init__(self) -> None:
+        dims = []
+        for d, n in self.dims:
+            try:
+                dims.append((d, exact_integer(n)))
+            except TypeError:
+                raise InputError(f"dim {d} has extent {n!r}, which is no integer") from None
+        object.__setattr__(self, "dims", tuple(dims))
         problems = list(self._problems())
         if problems:
             raise InputError("; ".join(problems), place=str(self))

@@ -17,7 +17,8 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mapper.arrays import least
+from mapper.arrays import exact_integer, least
+from mapper.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,13 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A temporal loop: cuts `dim` into pieces of `step`."""
+    """A temporal loop: cuts `dim` into pieces of `step`. InputError if the step is no integer."""
 
     dim: str
     step: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", _step(self.step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,16 @@ class ParFor:
     step: int
     fanout: str
     axis: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", _step(self.step))
+
+
+def _step(step: int) -> int:
+    try:
+        return exact_integer(step)
+    except TypeError:
+        raise InputError(f"a step is an integer, not {step!r}") from None
 
 
 Item = Keep | Loop | ParFor
