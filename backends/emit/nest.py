@@ -8,7 +8,7 @@ from mapper.mapping import Keep, Loop, Mapping, ParFor
 
 
 def nest_text(nest: LoopNest, arch: Architecture, mapping: Mapping) -> str:
-    """The loops, indented, with each storage node in the margin: memory, tensor and the words of its largest tile."""
+    """The loops, indented, in the margin each storage node: memory, tensor and elements of its largest tile."""
     rows: list[tuple[str, str, str, str]] = []
     tile, depth = dict(nest.dims), 0
     for item in mapping.items:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapper.errors import InputError
+from mapper.errors import InputError, MapperError, all_of
 from mapper.ir import LoopNest, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
 
@@ -97,39 +97,60 @@ def read_schedule(path: Path) -> Schedule:
 
 
 def parse_schedule(text: str, place: str) -> Schedule:
-    """The schedule that a YAML or JSON document holds; `place` names it in errors."""
+    """The schedule that a YAML or JSON document holds; `place` names it in errors, of which all are reported."""
+    data = _document(text, place)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        found = f"schema is {data.get('schema')!r}" if isinstance(data, dict) else "the file is empty or no mapping"
+        raise InputError(f"{found}, expected a mapping with schema '{SCHEMA}'", place=place)
+    problems: list[MapperError] = []
+    layer, rows, arch = (data.get(key) for key in ("layer", "mapping", "arch"))
+    nest = None
+    if not isinstance(layer, dict) or not {"name", "nest"} <= layer.keys():
+        problems.append(InputError("layer must be a mapping with name and nest", place=place))
+    else:
+        try:
+            nest = parse_nest(str(layer["nest"]))
+        except InputError as error:
+            problems.append(InputError(f"layer.nest: {error}", place=place))
+    if not isinstance(arch, str):
+        problems.append(InputError("arch must name an architecture", place=place))
+    if not isinstance(rows, list):
+        problems.append(InputError("mapping must be a list", place=place))
+    items = []
+    for i, row in enumerate(rows if isinstance(rows, list) else (), 1):
+        try:
+            items.append(_item(row, f"{place}: item {i} of mapping"))
+        except InputError as error:
+            problems.append(error)
+    if problem := all_of(problems):
+        raise problem
+    assert nest is not None and isinstance(layer, dict)
+    about = {k: v for k, v in data.items() if k not in ("schema", "layer", "arch", "mapping")}
+    return Schedule(str(layer["name"]), nest, str(arch), Mapping(tuple(items)), about)
+
+
+def _document(text: str, place: str) -> Any:
+    """The data of a YAML or JSON document; InputError with line and column where it is neither."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        data = json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
+        return json.loads(text) if text.lstrip().startswith("{") else YAML(typ="safe", pure=True).load(text)
     except RecursionError:
         raise InputError("not a schedule: nested too deeply", place=place) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON: {error.msg}", place=f"{place}:{error.lineno}:{error.colno}") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
+        raise InputError(f"not valid YAML: {error.problem or error.context}", place=at) from error
     except (YAMLError, ValueError) as error:
         raise InputError(f"not a schedule: {' '.join(str(error).split())}", place=place) from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else None
-        raise InputError(f"schema is {found!r}, expected '{SCHEMA}'", place=place)
-    try:
-        layer, rows = data["layer"], data["mapping"]
-        name, nest = str(layer["name"]), parse_nest(str(layer["nest"]))
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"a schedule has layer.name, layer.nest, arch and mapping; missing: {error}", place=place
-        ) from error
-    except InputError as error:
-        raise InputError(f"layer.nest: {error}", place=place) from error
-    if not isinstance(rows, list):
-        raise InputError("mapping must be a list", place=place)
-    items = tuple(_item(row, f"{place}: item {i} of mapping") for i, row in enumerate(rows, 1))
-    about = {k: v for k, v in data.items() if k not in ("schema", "layer", "arch", "mapping")}
-    return Schedule(name, nest, str(data.get("arch", "")), Mapping(items), about)
 
 
 def _item(row: Any, place: str) -> Item:
-    if isinstance(row, dict) and isinstance(row.get("step"), bool):  # which Python takes for a number
-        row = {**row, "step": str(row["step"])}
-    match row:
+    step = row.get("step") if isinstance(row, dict) else None
+    match None if isinstance(step, bool) else row:  # which Python takes for a number
         case {"keep": str(memory), "tensor": str(tensor)} if len(row) == 2:
             return Keep(memory, tensor)
         case {"keep": str(memory), "tensor": str(tensor), "rolling": bool(rolling)} if len(row) == 3:

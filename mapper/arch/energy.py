@@ -31,7 +31,7 @@ class Row:
     """An energy of one action of one kind of part.
 
     `size_bits` is the largest memory that it holds for, `width_bits` the width of the access or operands that it was
-    given for; None: any. `area_um2` is that of the part, where known.
+    given for; None: any.
     """
 
     kind: str

@@ -36,7 +36,7 @@ def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: 
 
     arch, schedule = load_architecture(arch_name), read_schedule(path)
     if broken := violations(schedule.nest, arch, schedule.mapping):
-        raise InputError("\n".join(f"illegal on {arch.name}: {problem}" for problem in broken), place=str(path))
+        raise InputError("\n".join(f"{path}: illegal on {arch.name}: {problem}" for problem in broken))
     if node is not None:
         _explain(schedule, arch, node, as_json=as_json)
         return

@@ -118,11 +118,12 @@ def test_an_item_with_a_value_of_another_type_is_refused(row):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("schedule/1", "schedule/2", "schema is 'tilewright.schedule/2', expected 'tilewright.schedule/1'"),
-        ("schema: ", "scheme: ", "schema is None, expected 'tilewright.schedule/1'"),
-        ("  name: conv1\n", "", "a schedule has layer.name, layer.nest, arch and mapping; missing: 'name'"),
-        ("  nest:", "  loops:", "a schedule has layer.name, layer.nest, arch and mapping; missing: 'nest'"),
-        ("mapping:", "loops:", "a schedule has layer.name, layer.nest, arch and mapping; missing: 'mapping'"),
+        ("schedule/1", "schedule/2", "schema is 'tilewright.schedule/2', expected a mapping with schema"),
+        ("schema: ", "scheme: ", "schema is None, expected a mapping with schema 'tilewright.schedule/1'"),
+        ("  name: conv1\n", "", "layer must be a mapping with name and nest"),
+        ("  nest:", "  loops:", "layer must be a mapping with name and nest"),
+        ("mapping:", "loops:", "mapping must be a list"),
+        ("arch: ", "machine: ", "arch must name an architecture"),
         ("{M=4 N=2 K=1}", "{M=4 N=2}", "uses dim K, which has no extent"),
         ("O[M,N] += ", "O[M,N] = ", "layer.nest: "),
     ],
@@ -135,7 +136,18 @@ def test_a_part_that_is_missing_or_wrong_is_named(old, new, message):
 
 def test_a_layer_that_is_no_mapping():
     text = json.dumps({**json.loads(to_json(SCHEDULE)), "layer": "conv1"})
-    assert "a schedule has layer.name, layer.nest, arch and mapping" in refused(text).message
+    assert str(refused(text)) == "s.yaml: layer must be a mapping with name and nest"
+
+
+def test_every_problem_is_reported_at_once():
+    text = to_yaml(SCHEDULE).replace("{for: M, step: 2}", "{for: M}").replace("arch: ", "machine: ")
+    text = text.replace("{M=4 N=2 K=1}", "{M=0 N=2 K=1}").replace("{parfor: N,", "{parfor: [N],")
+    assert [line.split(" (")[0] for line in str(refused(text)).splitlines()] == [
+        "s.yaml: layer.nest: O[M,N] += A[M,K] * B[K,N] {M=0 N=2 K=1}: dim M has extent 0, which must be at least 1",
+        "s.yaml: arch must name an architecture",
+        "s.yaml: item 3 of mapping: cannot read {'for': 'M'}",
+        "s.yaml: item 4 of mapping: cannot read {'parfor': ['N'], 'step': 1, 'fanout': 'PE', 'axis': 'x'}",
+    ]
 
 
 @pytest.mark.parametrize("rows", ["none", {"for": "M"}, 3])
@@ -146,12 +158,21 @@ def test_a_mapping_that_is_no_list(rows):
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "schedule"])
 def test_a_document_of_another_kind(text):
-    assert str(refused(text)) == "s.yaml: schema is None, expected 'tilewright.schedule/1'"
+    assert str(refused(text)).startswith("s.yaml: the file is empty or no mapping, expected a mapping with schema")
 
 
-@pytest.mark.parametrize("text", ["{", "a: b: c", "\x00", "a: 1\na: 2\n"])
-def test_not_yaml(text):
-    assert str(refused(text)).startswith("s.yaml: not a schedule: ")
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("{", "s.yaml:1:2: not valid JSON: "),
+        ("a: b: c", "s.yaml:1:5: not valid YAML: "),
+        ("\x00", "s.yaml: not a schedule: "),
+        ("a: 1\na: 2\n", "s.yaml:2:1: not valid YAML: found duplicate key"),
+    ],
+)
+def test_not_yaml(text, start):
+    assert str(refused(text)).startswith(start)
+    assert "\n" not in str(refused(text))
 
 
 def test_files(tmp_path):

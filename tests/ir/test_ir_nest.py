@@ -1,11 +1,17 @@
 """Loop nests: what they mean, what they refuse, and their text form."""
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 from hypothesis import given
 from strategies import nests
 
+from mapper.arch import Architecture, Compute, Memory
+from mapper.cost import evaluate
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor, Term, conv, gemm, parse_nest
+from mapper.mapping import Keep, Loop, Mapping
 
 
 @given(nests(largest=50, operations=10**9))
@@ -116,3 +122,24 @@ def test_text_that_is_no_nest(text, reason):
     with pytest.raises(InputError) as error:
         parse_nest(text)
     assert error.value.message == reason
+
+
+@pytest.mark.parametrize("extent", [10**7, np.int64(10**7)])
+def test_integers_of_any_kind_become_exact_ones(extent):
+    """NumPy's would wrap around in silence: 10^21 operations are more than 64 bits hold."""
+    nest = gemm(M=extent, N=extent, K=extent)
+    assert nest.operations == 10**21
+    assert nest == gemm(M=10**7, N=10**7, K=10**7)
+    mapping = Mapping((*(Keep("DRAM", t) for t in "ABO"), *(Loop(d, np.int64(1)) for d in "MNK")))
+    arch = Architecture("tiny", (Memory("DRAM", read_energy=Fraction(1)), Compute("MAC")))
+    assert evaluate(nest, arch, mapping).cycles == 10**21
+
+
+@pytest.mark.parametrize("extent", [1.5, "4", None])
+def test_what_is_no_integer_is_refused(extent):
+    with pytest.raises(InputError, match="no integer"):
+        LoopNest((("M", extent),), gemm(M=1).tensors)
+    with pytest.raises(InputError, match="a step is an integer"):
+        Loop("M", extent)
+    with pytest.raises(InputError, match="coefficient of M"):
+        Term("M", extent)
