@@ -15,15 +15,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import HealthCheck, given, seed, settings
+from pricing import price
 from strategies import Case, cases
 
 from backends.execute import execute
 from backends.execute.reference import reference
-from mapper.cost import count
+from mapper.cost import count, evaluate
 
 
 def check(case: Case) -> None:
-    """Execute a case: every count is the model's, the result the reference's."""
+    """Execute a case: every count is the model's, what they cost too, and the result is the reference's."""
     rng = np.random.default_rng(0)
     # small whole numbers: sums are exact in whatever order they are added
     operands = {
@@ -34,6 +35,8 @@ def check(case: Case) -> None:
     run = execute(case.nest, case.arch, case.mapping, operands)
     assert run.counts == count(case.nest, case.arch, case.mapping)
     assert np.array_equal(run.output, reference(case.nest, operands))
+    cost = evaluate(case.nest, case.arch, case.mapping)
+    assert price(case, run.counts) == (cost.energy_by_level, cost.cycles_by_port, cost.home_words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

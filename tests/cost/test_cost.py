@@ -5,13 +5,14 @@ from fractions import Fraction
 
 import pytest
 from hypothesis import given
+from pricing import working
 from strategies import cases
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.cost import evaluate
 from mapper.cost.breakdown import break_down
 from mapper.ir import gemm, parse_nest
-from mapper.mapping import Keep, ParFor, parse_mapping
+from mapper.mapping import parse_mapping
 
 NEST = gemm(M=2, N=3, K=4)
 MAPPING = parse_mapping("keep HOME A B O\nparfor M 1 F.x\nkeep L1 O\nfor N 1\nfor K 1\n")
@@ -182,25 +183,8 @@ def test_instances_in_use_are_those_that_ever_work():
 
 @given(cases())
 def test_instances_in_use_are_those_of_an_enumeration(case):
-    nest, arch, mapping = case
+    arch = case.arch
     found = {level.name: level.used for level in break_down(*case).levels}
     for level in arch.levels:
         above = {f.name for f in arch.fanouts[: arch.segment[level.name]]}
-        assert found[level.name] == len(working(nest, mapping, above))
-
-
-def working(nest, mapping, above):
-    """Coordinates, in the spatial loops over those fan-outs, of all instances that ever do an operation."""
-    states = {((), tuple(n for _, n in nest.dims))}  # coordinates, extents of the pieces
-    names = [d for d, _ in nest.dims]
-    for item in mapping.items:
-        if isinstance(item, Keep):
-            continue
-        at, after = names.index(item.dim), set()
-        for place, sizes in states:
-            for number, begin in enumerate(range(0, sizes[at], item.step)):
-                piece = (*sizes[:at], min(item.step, sizes[at] - begin), *sizes[at + 1 :])
-                own = isinstance(item, ParFor) and item.fanout in above
-                after.add(((*place, number) if own else place, piece))
-        states = after
-    return {place for place, _ in states}
+        assert found[level.name] == len(working(case, above))
