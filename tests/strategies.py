@@ -335,10 +335,29 @@ def diagonals(draw: Any) -> Case:
 
 
 @st.composite
+def rarities(draw: Any) -> Case:
+    """What is rare in random mappings: instances that never work, neighbours whose tiles roll, and groups
+    whose instances do not follow each other, because the inner of two networks shares nothing."""
+    p, r, k = draw(st.integers(3, 9)), draw(st.integers(2, 4)), draw(st.integers(2, 3))
+    nest = parse_nest(f"O[K,P] += I[P+R] * W[K,R] {{K={k} P={p} R={r}}}")
+    outer, inner, step = sorted((draw(st.integers(1, p)) for _ in range(3)), reverse=True)
+    items = [Keep("HOME", t.name) for t in nest.tensors]
+    items += [ParFor("P", outer, "X", "x"), ParFor("P", inner, "X", "x"), ParFor("K", 1, "Y", "y"), Loop("P", step)]
+    items += [Keep("M", "I", rolling=step < inner), Loop("P", 1), Loop("R", 1)]
+    networks = (
+        FanOut("X", (Axis("x", 100),), halo=draw(st.booleans())),
+        FanOut("Y", (Axis("y", 3),), multicast=frozenset()),
+    )
+    arch = Architecture("rarities", (Memory("HOME"), *networks, Memory("M", rolling=True), Compute("MAC")))
+    return Case(nest, arch, tidy(items, nest.extents))
+
+
+@st.composite
 def cases(draw: Any, **limits: int) -> Case:
     """A layer with a legal mapping on an architecture; `limits` are those of `nests`."""
-    if draw(st.integers(0, 11)) == 11:
-        return draw(diagonals())
+    kind = draw(st.integers(0, 11))
+    if kind >= 10:
+        return draw(diagonals() if kind == 11 else rarities())
     nest = draw(nests(**limits))
     if draw(st.integers(0, 3)) == 3:
         tensors = tuple(replace(t, bits=draw(BITS)) for t in nest.tensors)

@@ -305,12 +305,18 @@ def _groups(context: _Context) -> tuple[Ints, list[int]]:
         irrelevant = set(context.dim_index) - set(tensor.dims)
         first.append(len(rows))
         for level in range(len(between)):
-            joined = {f.name: irrelevant for f in between[level:] if f.coalesces(tensor.role)}
-            halo = {f.name: irrelevant | overlapping for f in between[level:] if f.halo and f.coalesces(tensor.role)}
+            sharing = [f for f in between[level:] if _shares(f, tensor)]
+            joined = {f.name: irrelevant for f in sharing}
+            halo = {f.name: irrelevant | overlapping for f in sharing if f.halo}
             rows.append(_joined(context, node, joined | halo))
         if tensor.role is Role.OUTPUT:
             rows.append(_joined(context, node, {f.name: irrelevant for f in between}))
     return np.array(rows, np.int64), first
+
+
+def _shares(fanout: FanOut, tensor: Tensor) -> bool:
+    """Whether a network can serve several instances at once: adds what they drain, or multicasts what they ask for."""
+    return fanout.reduce if tensor.role is Role.OUTPUT else tensor.role in fanout.multicast
 
 
 def _joined(context: _Context, node: _Node, dims: dict[str, set[str]]) -> Ints:

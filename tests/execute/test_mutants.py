@@ -21,19 +21,18 @@ import numpy as np
 import prove
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-from strategies import OPERANDS, Case, cases
+from strategies import OPERANDS, Case, cases, rarities
 
 from backends.execute import counting, kernel, program
 from backends.execute.machine import STEPS
 from backends.execute.program import LOOP, PARFOR
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory
-from mapper.cost import cuts, halo, traffic
+from mapper.arch import Architecture, FanOut
+from mapper.cost import cost, cuts, halo, traffic
 from mapper.cost.cuts import Cuts, Pieces
 from mapper.cost.traffic import Link
 from mapper.errors import VerificationError
-from mapper.ir import Rank, Role, Term, parse_nest
-from mapper.mapping import Counts, Keep, Loop, ParFor, tidy
+from mapper.ir import Rank, Role, Term
+from mapper.mapping import Counts, ParFor
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
@@ -42,24 +41,6 @@ BLOCK, RANDOM, RARE = 50, 16, 4
 
 What a block has many of another lacks, so many small ones show more than a large one.
 """
-
-
-@st.composite
-def rarities(draw: st.DrawFn) -> Case:
-    """What random cases have once in some hundred: instances that never work, neighbours whose tiles roll, and groups
-    whose instances do not follow each other, because the inner of two networks shares nothing."""
-    p, r, k = draw(st.integers(3, 9)), draw(st.integers(2, 4)), draw(st.integers(2, 3))
-    nest = parse_nest(f"O[K,P] += I[P+R] * W[K,R] {{K={k} P={p} R={r}}}")
-    outer, inner, step = sorted((draw(st.integers(1, p)) for _ in range(3)), reverse=True)
-    items = [Keep("HOME", t.name) for t in nest.tensors]
-    items += [ParFor("P", outer, "X", "x"), ParFor("P", inner, "X", "x"), ParFor("K", 1, "Y", "y"), Loop("P", step)]
-    items += [Keep("M", "I", rolling=step < inner), Loop("P", 1), Loop("R", 1)]
-    networks = (
-        FanOut("X", (Axis("x", 100),), halo=draw(st.booleans())),
-        FanOut("Y", (Axis("y", 3),), multicast=frozenset()),
-    )
-    arch = Architecture("rarities", (Memory("HOME"), *networks, Memory("M", rolling=True), Compute("MAC")))
-    return Case(nest, arch, tidy(items, nest.extents))
 
 
 @cache
@@ -300,6 +281,23 @@ def refills_without_hops(counts_of: Any, arch: Architecture, own: Cuts) -> Count
     return replace(found, moves=moves)
 
 
+def without_partial_lines(energy: Callable[..., Any], arch: Architecture, found: Any) -> Any:
+    words = {
+        key: replace(
+            access,
+            reads=access.reads - access.reads % arch.memory(key[0]).line_words,
+            writes=access.writes - access.writes % arch.memory(key[0]).line_words,
+        )
+        for key, access in found.words.items()
+    }
+    return energy(arch, replace(found, words=words))
+
+
+def of_largest_pieces(_: Callable[..., Any], arch: Architecture, own: Cuts, level: str) -> int:
+    above = {fanout.name for fanout in arch.fanouts[: arch.segment[level]]}
+    return math.prod(n for i, n in own.instances.items() if own.mapping.items[i].fanout in above)
+
+
 MODEL: dict[str, Mutant] = {
     # pieces
     "the clipped last piece is dropped": cut_into(lambda pieces: pieces[:1]),
@@ -307,6 +305,12 @@ MODEL: dict[str, Mutant] = {
     "the clipped last piece is one too long": cut_into(lambda pieces: resized(pieces, +1)),
     "the clipped last piece is one too short": cut_into(lambda pieces: resized(pieces, -1)),
     "a piece is dropped where there are several": cut_into(lambda pieces: [(size, n - (n > 1)) for size, n in pieces]),
+    # networks
+    "every network serves several instances at once": around(FanOut, "coalesces", lambda *_: True),
+    "no network does": around(FanOut, "coalesces", lambda *_: False),
+    # what is counted, priced
+    "lines are not rounded up": around(cost, "energy_by_level", without_partial_lines),
+    "instances in use are those of the largest pieces": around(cost, "instances_used", of_largest_pieces),
     # boxes
     "a sliding rank is as long as without its last term": around(Cuts, "_rank_words", box_without_last_term),
     "stride and dilation are swapped": around(
