@@ -15,7 +15,7 @@ from typing import Any
 
 from mapper.arch.spec import Spec, read_spec
 from mapper.arch.units import ENERGY_UNITS, size_units
-from mapper.arch.yaml_node import Reader, compose
+from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
 from mapper.spelling import nearest
 
@@ -65,6 +65,10 @@ class EnergyTable:
         """Whether some row is about this action of this kind of part."""
         return any(row.kind == kind and action in row.actions for row in self.rows)
 
+    def kinds(self, *actions: str) -> list[str]:
+        """The kinds of part that have rows about any of these actions."""
+        return sorted({row.kind for row in self.rows if row.actions.intersection(actions)})
+
     def price(self, kind: str, action: str, width_bits: int, size_bits: int | None = None) -> Priced:
         """The energy of an action at that width: of the smallest size that is large enough, then the nearest width.
 
@@ -72,14 +76,15 @@ class EnergyTable:
         """
         rows = [row for row in self.rows if row.kind == kind and action in row.actions]
         if not rows:
-            kinds = sorted({row.kind for row in self.rows if action in row.actions})
-            raise InputError(f"table {self.name} has no '{action}' of kind '{kind}'", hint=nearest(kind, kinds))
+            kinds = self.kinds(action)
+            hint = nearest(kind, kinds) if kinds else "state the energy in the spec"
+            raise InputError(f"table {self.name} has no '{action}' of kind '{kind}'", hint=hint)
         fitting = [r for r in rows if r.size_bits is None or (size_bits is not None and size_bits <= r.size_bits)]
         if not fitting:
             most = max(row.size_bits or 0 for row in rows)
-            raise InputError(
-                f"table {self.name} has '{kind}' up to {most} bits only", hint="state the energy in the spec"
-            )
+            asked = "an unlimited one" if size_bits is None else f"{size_bits} bits"
+            problem = f"table {self.name} has '{kind}' up to {most} bits only, not {asked}"
+            raise InputError(problem, hint="state the energy in the spec")
         smallest = min((row.size_bits for row in fitting if row.size_bits is not None), default=None)
         alike = [row for row in fitting if row.size_bits == smallest]
         row = min(alike, key=lambda row: (_ratio(row.width_bits or width_bits, width_bits), -(row.width_bits or 0)))
@@ -120,18 +125,11 @@ def load_table(name: str, beside: str = "") -> EnergyTable:
 
 def parse_table(spec: Spec) -> EnergyTable:
     """The table that a spec describes; raises like `load_table`."""
-    root = compose(spec.text, spec.place)
-    if root is None:
-        raise InputError("the file is empty", place=spec.place)
-    reader = Reader(spec.place)
-    top = reader.mapping(root, _TOP, "an energy table")
-    for key in ("name", "energy_unit", "rows"):
-        if key not in top:
-            reader.problem(root, f"the table has no '{key}'")
+    reader, top = open_document(spec.text, spec.place, _TOP, ("name", "energy_unit", "rows"), "the table")
     unit = reader.choice(top["energy_unit"], ENERGY_UNITS, "energy_unit") if "energy_unit" in top else "pJ"
-    for note in reader.sequence(top["notes"], "notes") if "notes" in top else ():
+    for note in reader.items(top, "notes"):
         reader.text(note, "a note")
-    rows = [_row(reader, node, unit) for node in reader.sequence(top["rows"], "rows")] if "rows" in top else []
+    rows = [_row(reader, node, unit) for node in reader.items(top, "rows")]
     table = EnergyTable(
         reader.name(top["name"]) if "name" in top else "",
         reader.text(top["description"], "description").strip() if "description" in top else "",

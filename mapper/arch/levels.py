@@ -244,7 +244,7 @@ class Levels:
             elif self.table is None:
                 found.append(Fraction(0))
             elif "kind" not in keys:
-                kinds = sorted({row.kind for row in self.table.rows if action in row.actions})
+                kinds = self.table.kinds(action)
                 hint = f"add kind: {' or '.join(kinds)}" if kinds else None
                 problem = f"{name} has neither '{action}' nor a kind to find in table {self.table.name}"
                 self.reader.problem(node, problem, hint)
@@ -264,7 +264,8 @@ class Levels:
         kind = self.reader.text(keys["kind"], f"kind of {name}") if "kind" in keys else "network"
         known = [action for action in names.values() if self.table and self.table.has(kind, action)]
         if self.table and not known and ("kind" in keys or not names.keys() & keys):
-            problem = f"table {self.table.name} has no network of kind '{kind}'"
+            others = ", ".join(self.table.kinds(*names.values())) or "none"
+            problem = f"table {self.table.name} has no network of kind '{kind}', its networks: {others}"
             self.reader.problem(keys.get("kind", node), problem, f"state {', '.join(names)} of {name}, 0 if it is free")
         found = []
         for key, action in names.items():

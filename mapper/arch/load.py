@@ -10,7 +10,7 @@ from mapper.arch.energy import EnergyTable, load_table
 from mapper.arch.levels import Levels
 from mapper.arch.spec import Spec, find_spec
 from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS
-from mapper.arch.yaml_node import Reader, compose
+from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
 
 _TOP = ("name", "description", "energy_unit", "energies", "clock", "technology", "sources", "levels")
@@ -23,14 +23,7 @@ def load_architecture(name: str) -> Architecture:
 
 def parse_architecture(spec: Spec) -> Architecture:
     """The architecture that a spec describes; raises like `load_architecture`."""
-    root = compose(spec.text, spec.place)
-    if root is None:
-        raise InputError("the file is empty", place=spec.place)
-    reader = Reader(spec.place)
-    top = reader.mapping(root, _TOP, "the spec")
-    for key in ("name", "levels"):
-        if key not in top:
-            reader.problem(root, f"the spec has no '{key}'")
+    reader, top = open_document(spec.text, spec.place, _TOP, ("name", "levels"), "the spec")
     technology = reader.integer(top["technology"], {"nm": Fraction(1)}, "technology") if "technology" in top else None
     table = _table(reader, top["energies"], technology) if "energies" in top else None
     unit = table.energy_unit if table else "pJ"
@@ -40,9 +33,9 @@ def parse_architecture(spec: Spec) -> Architecture:
             reader.problem(top["energy_unit"], f"energies of table {table.name} are in {table.energy_unit}, not {unit}")
             table = None
     clock = reader.integer(top["clock"], CLOCK_UNITS, "clock") if "clock" in top else None
-    sources = [reader.text(source, "a source") for source in _list(reader, top, "sources")]
+    sources = [reader.text(source, "a source") for source in reader.items(top, "sources")]
     levels = Levels(reader, unit, clock, table, "energies" in top)
-    for node in _list(reader, top, "levels"):
+    for node in reader.items(top, "levels"):
         levels.read(node)
     name = reader.name(top["name"]) if "name" in top else ""
     description = reader.text(top["description"], "description").strip() if "description" in top else ""
@@ -52,10 +45,6 @@ def parse_architecture(spec: Spec) -> Architecture:
     if problem := all_of(reader.in_order()):
         raise problem
     return Architecture(name, tuple(levels.found), unit, clock, description, technology, (*sources, *levels.sources))
-
-
-def _list(reader: Reader, top: dict[str, Any], key: str) -> list[Any]:
-    return reader.sequence(top[key], key) if key in top else []
 
 
 def _table(reader: Reader, node: Any, technology: int | None) -> EnergyTable | None:

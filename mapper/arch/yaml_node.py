@@ -36,6 +36,22 @@ def compose(text: str, file: str) -> Any:
         raise InputError(f"not valid YAML: {str(error).splitlines()[0]}", place=file) from error
 
 
+def open_document(text: str, file: str, known: Iterable[str], required: Iterable[str], what: str) -> Document:
+    """A reader for a YAML document that is a mapping, and its value nodes by key.
+
+    InputError where it is no YAML or empty; all else is noted by the reader: unknown keys, and required ones missing.
+    """
+    root = compose(text, file)
+    if root is None:
+        raise InputError("the file is empty", place=file)
+    reader = Reader(file)
+    keys = reader.mapping(root, known, what)
+    for key in required:
+        if key not in keys:
+            reader.problem(root, f"{what} has no '{key}'")
+    return reader, keys
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads nodes of one file; `problems` collects what is wrong and where, so that all of it is reported at once."""
@@ -80,6 +96,10 @@ class Reader:
             self.problem(node, f"{what} must be a list")
             return []
         return list(node.value)
+
+    def items(self, keys: dict[str, Any], key: str) -> list[Any]:
+        """The item nodes of the list under a key that may be missing."""
+        return self.sequence(keys[key], key) if key in keys else []
 
     def text(self, node: Any, what: str) -> str:
         """A scalar as it is written."""
@@ -158,3 +178,6 @@ class Reader:
             self.problem(node, f"{what} must be {rule}, not {text}")
             return None
         return value
+
+
+Document = tuple[Reader, dict[str, Any]]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from fractions import Fraction
 
 from mapper.arch import Architecture, Memory
-from mapper.cost.cost import Cost, Measures, evaluate, instances_used, measure
+from mapper.cost.cost import Cost, Measures, cost_of, instances_used, measure
 from mapper.cost.cuts import Cuts
 from mapper.cost.traffic import Link, links
 from mapper.ir import LoopNest, Role
@@ -22,9 +21,9 @@ class NodeBreakdown:
 
     `extents` are those of the largest tile, by relevant dim, `shape` the same by rank; it takes `tile_words` words,
     which have `tile_bits` bits. `runs` are the iterations of the temporal loops above, `instances` those of the spatial
-    loops. Of the `writes`, `fills` load operands and `refills` bring back partial sums, both from the next node
-    outwards; the rest comes from below. Of the `reads`, `drains` go outwards; the rest goes below. `read_accesses` and
-    `write_accesses` are what energy is paid for: lines of words.
+    loops that ever have work. Of the `writes`, `fills` load operands and `refills` bring back partial sums, both from
+    the next node outwards; the rest comes from below. Of the `reads`, `drains` go outwards; the rest goes below.
+    `read_accesses` and `write_accesses` are what energy is paid for: lines of words.
     """
 
     memory: str
@@ -97,8 +96,9 @@ class Breakdown:
 
 def break_down(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Breakdown:
     """The breakdown of a legal mapping."""
-    cuts, cost = Cuts(nest, mapping), evaluate(nest, arch, mapping)
+    cuts = Cuts(nest, mapping)
     found, moved = measure(arch, cuts), list(links(arch, cuts))
+    cost = cost_of(nest, arch, found)
     nodes = sorted(
         (_node(arch, cuts, found, moved, i, item) for i, item in enumerate(mapping.items) if isinstance(item, Keep)),
         key=lambda node: arch.depth[node.memory],
@@ -126,7 +126,7 @@ def _node(
         tile_words=tile_words,
         tile_bits=tile_words * memory.word_bits,
         runs=cuts.steps(position),
-        instances=math.prod(n for i, n in cuts.instances.items() if i < position),
+        instances=cuts.working(position),
         reads=counted.reads,
         writes=counted.writes,
         fills=0 if output else arrived,

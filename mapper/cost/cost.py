@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +11,7 @@ from mapper.arrays import most
 from mapper.cost.cuts import Cuts
 from mapper.cost.traffic import counts_of
 from mapper.ir import LoopNest
-from mapper.mapping import Access, Counts, Loop, Mapping, ParFor
+from mapper.mapping import Access, Counts, Mapping, ParFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,12 @@ class Measures:
 
 def evaluate(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Cost:
     """The cost of a legal mapping (`mapper.mapping.violations` says whether it is)."""
-    found, denominator = measure(arch, Cuts(nest, mapping)), arch.prices.denominator
+    return cost_of(nest, arch, measure(arch, Cuts(nest, mapping)))
+
+
+def cost_of(nest: LoopNest, arch: Architecture, found: Measures) -> Cost:
+    """The cost that follows from the measures of one mapping."""
+    denominator = arch.prices.denominator
     energy = energy_by_level(arch, found)
     bottleneck = max(found.cycles_by_port, key=found.cycles_by_port.__getitem__)
     words = home_words(arch, found)
@@ -118,15 +122,10 @@ def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int |
 
 
 def instances_used(arch: Architecture, cuts: Cuts, level: str) -> int:
-    """Instances of a level that ever have work.
-
-    Whichever does has some in the first iteration of every temporal loop: pieces only get smaller.
-    """
+    """Instances of a level that ever have work."""
     items, above = cuts.mapping.items, {f.name for f in arch.fanouts[: arch.segment[level]]}
     inside = (i for i, item in enumerate(items) if isinstance(item, ParFor) and item.fanout not in above)
-    position = next(inside, len(items))
-    temporal = frozenset(i for i, item in enumerate(items) if isinstance(item, Loop))
-    return math.prod(cuts.count(d, position, temporal) for d in cuts.nest.extents)
+    return cuts.working(next(inside, len(items)))
 
 
 def _port_cycles(

@@ -78,6 +78,14 @@ class Cuts:
         spatial = frozenset(self.instances)
         return math.prod(self.count(d, position, spatial) for d, _ in self.nest.dims)
 
+    def working(self, position: int) -> int:
+        """The instances at a position that ever have work.
+
+        Whichever does has some in the first iteration of every temporal loop: pieces only get smaller.
+        """
+        temporal = frozenset(i for i in self.step if i not in self.instances)
+        return math.prod(self.count(d, position, temporal) for d, _ in self.nest.dims)
+
     def words(self, tensor: Tensor, position: int, joined: frozenset[int] = NONE) -> int:
         """Elements of all tiles of `tensor` at `position` together, over all runs and instances.
 

@@ -103,7 +103,7 @@ def _of_output(arch: Architecture, cuts: Cuts, outer: Link | None, inner: Link) 
         )
     else:
         updates = f"drains of {inner.child}, added up where the network does so"
-        refills = f"what {inner.child} brings or starts with where a partial sum is held already"
+        refills = f"re-fills of {inner.child}, and sums to which more than one instance drains a part"
     yield Part("writes", updates, factors, 0, inner.crossings[0])
     yield Part("reads", refills, factors, inner.fresh, inner.refills)
 

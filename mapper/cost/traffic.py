@@ -61,9 +61,8 @@ def links(arch: Architecture, cuts: Cuts) -> Iterator[Link]:
                 overlapping = tensor.sliding_dims if fanout.shares_halo(tensor.role) else ()
                 joined |= joined_loops(cuts.mapping, fanout.name, dims, overlapping)
                 found.insert(0, cuts.words(tensor, position, joined) if joined else found[0])
-            link = Link(tensor, parent, child, position, between, tuple(found), joined)
             if tensor.role is not Role.OUTPUT:
-                yield link
+                yield Link(tensor, parent, child, position, between, tuple(found), joined)
                 continue
             grouped = NONE.union(*(joined_loops(cuts.mapping, f.name, tensor.dims, ()) for f in between))
             groups = found[0] if grouped == joined else cuts.words(tensor, position, grouped)

@@ -86,8 +86,8 @@ def test_multiplications_scale_with_the_square_and_additions_with_the_width(tabl
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("sram", "read", 16, 8 * 4097), r"table parts has 'sram' up to 32768 bits only \(state the energy"),
-        (("sram", "read", 16, None), r"table parts has 'sram' up to 32768 bits only"),
+        (("sram", "read", 16, 8 * 4097), r"'sram' up to 32768 bits only, not 32776 bits \(state the energy"),
+        (("sram", "read", 16, None), r"table parts has 'sram' up to 32768 bits only, not an unlimited one"),
         (("sram", "write", 16, 8), r"table parts has no 'write' of kind 'sram' \(did you mean dram\?\)"),
         (("srma", "read", 16, 8), r"table parts has no 'read' of kind 'srma' \(did you mean sram\?\)"),
         (("int", "mac", 16), r"table parts has no 'mac' of kind 'int'"),
@@ -135,7 +135,11 @@ def test_the_table_gives_the_energy_unit(tmp_path):
             "table parts has no 'read' of kind 'rams' (did you mean sram or dram?)",
         ),
         ("", LEVELS.replace("kind: int", "rate: 1"), "table parts has no 'mac' of kind 'mac'"),
-        ("", LEVELS.replace("axes: {x: 2}", "axes: {x: 2}, kind: noc"), "table parts has no network of kind 'noc' (st"),
+        (
+            "",
+            LEVELS.replace("axes: {x: 2}", "axes: {x: 2}, kind: noc"),
+            "no network of kind 'noc', its networks: network (st",
+        ),
         ("technology: 65 nm\n", LEVELS, "2:11: table parts is of 28 nm, the spec of 65 nm"),
         ("energy_unit: MAC\n", LEVELS, "3:14: energies of table parts are in pJ, not MAC"),
     ],

@@ -5,13 +5,14 @@ from fractions import Fraction
 from itertools import pairwise
 
 from hypothesis import given
+from pricing import working
 from strategies import cases
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory
 from mapper.cost import count, evaluate
 from mapper.cost.breakdown import break_down
 from mapper.ir import Role, gemm
-from mapper.mapping import parse_mapping
+from mapper.mapping import Keep, Mapping, parse_mapping
 
 
 @given(cases())
@@ -71,6 +72,11 @@ def test_tiles_fill_the_memories(case):
             assert level.used_words in (sum(tiles), 2 * sum(tiles))
             assert level.size_words is None or level.used_words <= level.size_words
         assert 1 <= level.used <= level.instances
+    for i, item in enumerate(case.mapping.items):
+        if isinstance(item, Keep):
+            node = next(n for n in found.nodes if (n.memory, n.tensor) == (item.memory, item.tensor))
+            outside = case._replace(mapping=Mapping(case.mapping.items[:i]))
+            assert node.instances == len(working(outside, {f.name for f in case.arch.fanouts}))
     for node in found.nodes:
         assert node.tile_bits == node.tile_words * case.arch.memory(node.memory).word_bits
         most = node.runs * node.instances * math.prod(node.shape)
