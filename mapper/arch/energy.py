@@ -93,8 +93,12 @@ class EnergyTable:
 
     def operation(self, kind: str, width_bits: int, sum_bits: int) -> Priced:
         """A multiply-accumulate: a row of its own, or a multiplication and an addition of `sum_bits`."""
-        if self.has(kind, "mac") or not (self.has(kind, "multiply") and self.has(kind, "add")):
+        if self.has(kind, "mac"):
             return self.price(kind, "mac", width_bits)
+        if not (self.has(kind, "multiply") and self.has(kind, "add")):
+            kinds = ", ".join(self.kinds("mac", "multiply")) or "none"
+            problem = f"table {self.name} has no operation of kind '{kind}', its kinds: {kinds}"
+            raise InputError(problem, hint="name one of them or state the energy in the spec")
         product, total = self.price(kind, "multiply", width_bits), self.price(kind, "add", sum_bits)
         return Priced(product.energy + total.energy, product.rows + total.rows)
 

@@ -69,8 +69,9 @@ class Reader:
         self.problems.append((node.start_mark.line, node.start_mark.column, error))
 
     def in_order(self) -> list[MapperError]:
-        """The problems in the order of their places."""
-        return [error for _, _, error in sorted(self.problems, key=lambda found: found[:2])]
+        """The problems in the order of their places, each once."""
+        found = (error for _, _, error in sorted(self.problems, key=lambda found: found[:2]))
+        return list({str(error): error for error in found}.values())
 
     def mapping(self, node: Any, known: Iterable[str], what: str) -> dict[str, Any]:
         """Value nodes by key; unknown and repeated keys are problems."""

@@ -134,7 +134,7 @@ def test_the_table_gives_the_energy_unit(tmp_path):
             LEVELS.replace("kind: sram", "kind: rams"),
             "table parts has no 'read' of kind 'rams' (did you mean sram or dram?)",
         ),
-        ("", LEVELS.replace("kind: int", "rate: 1"), "table parts has no 'mac' of kind 'mac'"),
+        ("", LEVELS.replace("kind: int", "rate: 1"), "has no operation of kind 'mac', its kinds: int (name"),
         (
             "",
             LEVELS.replace("axes: {x: 2}", "axes: {x: 2}, kind: noc"),
@@ -148,6 +148,8 @@ def test_what_a_spec_may_not_ask_of_a_table(read, top, levels, message):
     with pytest.raises(InputError) as error:
         read(levels, top)
     assert message in str(error.value)
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(set(lines))
 
 
 def test_an_unknown_table_comes_with_the_nearest():
