@@ -1,24 +1,33 @@
 """Accelerators: what they are made of, and their YAML form."""
 
 from mapper.arch.architecture import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
+from mapper.arch.constraints import Above, Constraint, Kept, Only, Relation, Spatial, Tile, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table, parse_table, table_names
 from mapper.arch.load import load_architecture, parse_architecture
 from mapper.arch.spec import Spec, find_spec, spec_names
 
 __all__ = [
+    "Above",
     "Architecture",
     "Axis",
     "Compute",
+    "Constraint",
     "EnergyTable",
     "FanOut",
+    "Kept",
     "Level",
     "Memory",
+    "Only",
+    "Relation",
+    "Spatial",
     "Spec",
+    "Tile",
     "Widths",
     "find_spec",
     "load_architecture",
     "load_table",
     "parse_architecture",
+    "parse_constraint",
     "parse_table",
     "spec_names",
     "table_names",

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
+from mapper.arch.constraints import Constraint
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor
+from mapper.spelling import nearest
 
 ALL_ROLES = frozenset(Role)
 
@@ -201,9 +203,10 @@ class Architecture:
     """An accelerator: its levels from the outermost memory to the compute unit.
 
     `energy_unit` is 'pJ', or 'MAC' where energies are relative to one operation; `clock_hz` and `technology_nm` are
-    None where the spec does not give them; `sources` says where the numbers come from. Raises InputError if the list
-    does not start with a memory that may keep everything, does not end with its only compute unit, or a tensor could be
-    kept twice side by side.
+    None where the spec does not give them; `sources` says where the numbers come from. `constraints` hold for every
+    mapping on it; `dataflows` are pairs of a name and constraints that hold where it is asked for. Raises InputError if
+    the list does not start with a memory that may keep everything, does not end with its only compute unit, or a tensor
+    could be kept twice side by side.
     """
 
     name: str
@@ -213,6 +216,8 @@ class Architecture:
     description: str = ""
     technology_nm: int | None = None
     sources: tuple[str, ...] = field(default=(), compare=False)
+    constraints: tuple[Constraint, ...] = ()
+    dataflows: tuple[tuple[str, tuple[Constraint, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if problems := [text for _, text in level_problems(self.levels)]:
@@ -247,6 +252,14 @@ class Architecture:
     @cached_property
     def _memory_by_name(self) -> dict[str, Memory]:
         return {m.name: m for m in self.memories}
+
+    def dataflow(self, name: str) -> tuple[Constraint, ...]:
+        """The constraints of the dataflow of that name; InputError with the nearest names if there is none."""
+        named = dict(self.dataflows)
+        if name not in named:
+            hint = nearest(name, named) if named else "its spec names none"
+            raise InputError(f"{self.name} has no dataflow '{name}'", hint=hint)
+        return named[name]
 
     @cached_property
     def depth(self) -> dict[str, int]:

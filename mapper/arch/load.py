@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from mapper.arch.architecture import Architecture, level_problems
+from mapper.arch.architecture import Architecture, FanOut, Memory, level_problems
+from mapper.arch.constraints import Constraint, located, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table
 from mapper.arch.levels import Levels
 from mapper.arch.spec import Spec, find_spec
@@ -13,7 +15,10 @@ from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS
 from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
 
-_TOP = ("name", "description", "energy_unit", "energies", "clock", "technology", "sources", "levels")
+_TOP = (
+    "name", "description", "energy_unit", "energies", "clock", "technology", "sources", "levels", "constraints",
+    "dataflows",
+)  # fmt: skip
 
 
 def load_architecture(name: str) -> Architecture:
@@ -42,9 +47,44 @@ def parse_architecture(spec: Spec) -> Architecture:
     if "levels" in top:
         for index, text in level_problems(levels.found, complete=levels.complete):
             reader.problem(top["levels"] if index is None else levels.nodes[index], text)
+    constraints = _constraints(reader, reader.items(top, "constraints"), levels)
+    dataflows = {
+        dataflow: _constraints(reader, reader.sequence(node, f"dataflow {dataflow}"), levels)
+        for dataflow, node in (reader.named(top["dataflows"], "dataflows") if "dataflows" in top else {}).items()
+    }
     if problem := all_of(reader.in_order()):
         raise problem
-    return Architecture(name, tuple(levels.found), unit, clock, description, technology, (*sources, *levels.sources))
+    return Architecture(
+        name,
+        tuple(levels.found),
+        unit,
+        clock,
+        description,
+        technology,
+        (*sources, *levels.sources),
+        constraints,
+        tuple(dataflows.items()),
+    )
+
+
+def _constraints(reader: Reader, nodes: Iterable[Any], levels: Levels) -> tuple[Constraint, ...]:
+    """The constraints that these nodes state, each once, with the levels they name looked up.
+
+    Where a level could not be made out, its name may be any.
+    """
+    memories = [level.name for level in levels.found if isinstance(level, Memory)]
+    axes = {level.name: [a.name for a in level.axes] for level in levels.found if isinstance(level, FanOut)}
+    found: list[Constraint] = []
+    for node in nodes:
+        text = reader.text(node, "a constraint")
+        if node.id != "scalar":
+            continue
+        try:
+            parsed = parse_constraint(text)
+            found += [located(c, memories, axes) for c in parsed] if levels.complete else parsed
+        except InputError as error:
+            reader.problem(node, f"{error.place}: {error.message}" if error.place else error.message, error.hint)
+    return tuple(dict.fromkeys(found))
 
 
 def _table(reader: Reader, node: Any, technology: int | None) -> EnergyTable | None:

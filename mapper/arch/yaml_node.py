@@ -91,6 +91,19 @@ class Reader:
                 found[key.value] = value
         return found
 
+    def named(self, node: Any, what: str) -> dict[str, Any]:
+        """Value nodes by a name of the user's choice; what is no name or is given twice is a problem."""
+        found: dict[str, Any] = {}
+        if node.id != "mapping":
+            self.problem(node, f"{what} must be a mapping of names to values")
+            return found
+        for key, value in node.value:
+            name = self.name(key)
+            if name in found:
+                self.problem(key, f"'{name}' is given twice in {what}")
+            found.setdefault(name, value)
+        return found
+
     def sequence(self, node: Any, what: str) -> list[Any]:
         """The item nodes of a list."""
         if node.id != "sequence":

@@ -152,4 +152,4 @@ def _hardest_first(network: Network) -> list[LoopNest]:
 def _solve(nest: LoopNest, arch: Architecture, time_limit_s: float | None) -> Result:
     from mapper.search.cpsat import solve
 
-    return solve(nest, arch, time_limit_s=time_limit_s)
+    return solve(Mapspace(nest, arch), time_limit_s=time_limit_s)

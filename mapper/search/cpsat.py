@@ -1,157 +1,279 @@
-"""The exact search: CP-SAT on the table model, energy first and then cycles."""
+"""The exact search: a strategy for each objective, on CP-SAT's minima of energy and of cycles.
+
+Both measures are linear in the constraint model, so the points of least energy among those of at most c cycles are
+minima, and so is every point of the front of energy against cycles; the least energy x cycles is one of its points.
+"""
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ortools.sat.python import cp_model
-
-from mapper.arch import Architecture
-from mapper.cost import Cost, evaluate
+from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
-from mapper.ir import LoopNest
-from mapper.mapping import Mapping, violations
-from mapper.search.decode import Tile, assemble, smallest
+from mapper.mapping import violations
+from mapper.search.decode import smallest
+from mapper.search.extents import Factors
+from mapper.search.limits import NONE, Limits
 from mapper.search.mapspace import MOST, Mapspace
-from mapper.search.model import Model
-from mapper.search.objective import Objective, cycles, energy
-from mapper.search.result import Result, Status
-from mapper.search.traffic import Traffic
+from mapper.search.program import Clock, Hint, Program, Solved
+from mapper.search.result import Objective, Point, Progress, Result, Status, value
+from mapper.search.tables import Linear
+
+OnProgress = Callable[[Progress], None]
+ZERO = Fraction(0)
 
 
-def solve(nest: LoopNest, arch: Architecture, *, time_limit_s: float | None = None) -> Result:
-    """The mapping of least energy, and of fewest cycles among those, in the perfect-factor mapspace.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mapping and the decisions that make it."""
 
-    With a time limit the best mapping found by then is returned, with its bound. Raises InfeasibleError if no
-    mapping is legal.
+    point: Point
+    hint: Hint
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """What an objective led to (None: nothing); a bound of the objective; whether that is proven to be the best, or
+    that there is nothing; whether ties are; and the front."""
+
+    found: Found | None
+    bound: Fraction
+    proven: bool
+    tie_proven: bool = False
+    front: tuple[Point, ...] = ()
+
+
+def solve(
+    space: Mapspace,
+    objective: Objective = Objective.ENERGY,
+    limits: Limits = NONE,
+    *,
+    time_limit_s: float | None = None,
+    deterministic_limit: float | None = None,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """The best mapping of a mapspace within the limits, with its proof.
+
+    `time_limit_s` is in seconds of wall time, `deterministic_limit` in the solver's own units of work (about a second
+    of CPU time each), which give the same answer every time; when one is over, or on an interrupt, the best mapping
+    found by then is returned with its bound. Raises InfeasibleError if no mapping is legal, InputError if numbers have
+    too many digits for the solver's integers.
     """
-    started, cpu = time.perf_counter(), time.process_time()
-    space = Mapspace(nest, arch)
     space.check()
-    fallback = smallest(space)
-    misfits = violations(nest, arch, fallback)  # where partial sums are wide, a better mapping may fit
-    model = Model(space)
-    traffic = Traffic(model)
-    traffic.fit()
-    lasting = None
-    if arch.leak_energy:  # no good mapping leaks more than a simple one costs in all, or than the solver can count
-        lasting = cycles(traffic, MOST if misfits else int(evaluate(nest, arch, fallback).energy / arch.leak_energy))
-        if lasting is None:
-            raise InputError("leakage and bandwidths have too many digits for the search", place=arch.name)
-    objective = energy(traffic, lasting)
-    expression, unit, exact = objective.integer(model.tables)
-    if lasting is not None and not exact:
-        raise InputError("leakage and energies have too many digits for the search", place=arch.name)
-
-    solver = _solver(time_limit_s)
-    model.model.minimize(expression)
-    status = _run(solver, model)
-    bound = max(0, round(solver.best_objective_bound)) * unit + objective.constant
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        best = _mapping(model, solver)
-        cost = _checked(space, best, objective.value(solver))
-    elif misfits and status == cp_model.INFEASIBLE:
-        raise InfeasibleError("no mapping is legal; even tiles of one element do not fit: " + "; ".join(misfits))
-    elif misfits and status == cp_model.UNKNOWN:
-        raise InfeasibleError("no legal mapping was found within the time limit", hint="allow more time")
-    elif status == cp_model.UNKNOWN:  # the limit came before the solver's first solution
-        best = fallback
-        cost = evaluate(nest, arch, best)
-    else:
-        raise AssertionError(f"{solver.status_name(status)}, though one-word tiles fit: {nest} on {arch.name}")
-    fewest = False
-    if status == cp_model.OPTIMAL and exact:
-        left = None if time_limit_s is None else time_limit_s - (time.perf_counter() - started)
-        model.model.add(expression == round(solver.objective_value))
-        best, cost, fewest = _fewest_cycles(traffic, objective, best, cost, left)
-    proven = status == cp_model.OPTIMAL and (exact or bound == cost.energy)
-    if bound > cost.energy or (proven and bound != cost.energy):
-        raise AssertionError(f"bound {bound} against energy {cost.energy}: {nest} on {arch.name}\n{best}")
+    limits.check(space.arch)
+    clock = Clock(time_limit_s, deterministic_limit)
+    known: list[Found] = []
+    if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
+        Search(replace(space, factors=Factors.PERFECT), objective, limits, clock, on_progress, known).run()
+    search = Search(space, objective, limits, clock, on_progress, known)
+    best = search.run()
+    if best.found is None:
+        raise search.nothing(best.proven)
+    point = best.found.point
+    reached = value(objective, point.cost)
+    if best.bound > reached or (best.proven and best.bound != reached):
+        raise AssertionError(f"bound {best.bound} against {reached}: {space.nest} on {space.arch.name}")
     return Result(
-        mapping=best,
-        cost=cost,
-        status=Status.OPTIMAL if proven else Status.FEASIBLE,
-        bound=bound,
-        fewest_cycles=fewest,
-        mapspace="perfect",
-        solve_s=time.perf_counter() - started,
-        solve_cpu_s=time.process_time() - cpu,
+        objective=objective,
+        mapping=point.mapping,
+        cost=point.cost,
+        status=Status.OPTIMAL if best.proven else Status.FEASIBLE,
+        bound=best.bound,
+        tie_proven=best.tie_proven,
+        front=best.front or (point,),
+        mapspace=str(space),
+        statistics=clock.statistics(),
     )
 
 
-def _fewest_cycles(
-    traffic: Traffic, objective: Objective, best: Mapping, cost: Cost, limit_s: float | None
-) -> tuple[Mapping, Cost, bool]:
-    """Among the mappings of the least energy, which the model now demands, one of the fewest cycles.
+class Search:
+    """One search: its problem, its clock, and the mappings that are `known`, to which it adds."""
 
-    The flag says whether that is proven; it is not where time ran out, or where a bandwidth has so many digits that
-    the solver's integers cannot hold the words it moves.
-    """
-    if cost.cycles == 1:
-        return best, cost, True
-    model, fewer = traffic.built, cycles(traffic, cost.cycles - 1)
-    if fewer is None or (limit_s is not None and limit_s <= 0):
-        return best, cost, False
-    model.model.minimize(fewer)
-    solver = _solver(limit_s)
-    status = _run(solver, model)
-    if status == cp_model.MODEL_INVALID:
-        raise AssertionError(f"{model.model.validate()}: {model.nest} on {model.arch.name}")
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return best, cost, status == cp_model.INFEASIBLE
-    faster = _mapping(model, solver)
-    cost = _checked(model.space, faster, objective.value(solver), round(solver.objective_value))
-    return faster, cost, status == cp_model.OPTIMAL
+    def __init__(
+        self,
+        space: Mapspace,
+        objective: Objective,
+        limits: Limits,
+        clock: Clock,
+        on_progress: OnProgress | None,
+        known: list[Found],
+    ) -> None:
+        self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
+        self.on_progress, self.known = on_progress, known
+        self.nest, self.arch = space.nest, space.arch
+        mapping = smallest(space)  # where partial sums are wide or there are limits, a better mapping may fit
+        self.misfits = violations(self.nest, self.arch, mapping)
+        if not known and not self.misfits and not space.broken(mapping):
+            cost = evaluate(self.nest, self.arch, mapping)
+            if not any(limits.broken(self.nest, self.arch, mapping, cost)):
+                known.append(Found(Point(mapping, cost), {}))
+        self.program = Program(space, limits, self._most_cycles())
 
+    def _most_cycles(self) -> int:
+        """No mapping worth having takes more: a known one is as good, or it leaks as much as that costs in all."""
+        if self.known and self.objective is Objective.LATENCY:
+            return min(found.point.cost.cycles for found in self.known)
+        if self.known and self.arch.leak_energy:
+            return int(min(found.point.cost.energy for found in self.known) / self.arch.leak_energy)
+        return MOST
 
-def _solver(time_limit_s: float | None) -> cp_model.CpSolver:
-    solver = cp_model.CpSolver()
-    parameters = solver.parameters
-    parameters.num_workers = 1
-    parameters.linearization_level = 1
-    parameters.cp_model_probing_level = 0
-    parameters.symmetry_level = 0
-    parameters.max_presolve_iterations = 1
-    parameters.catch_sigint_signal = False  # an interrupt is no time limit
-    if time_limit_s is not None:
-        parameters.max_time_in_seconds = time_limit_s
-    return solver
+    def incumbent(self, cycles: int | None = None) -> Found | None:
+        """Of the known mappings of at most so many cycles, the one of least energy, then of fewest cycles."""
+        within = (found for found in self.known if cycles is None or found.point.cost.cycles <= cycles)
+        return min(within, key=lambda found: (found.point.cost.energy, found.point.cost.cycles), default=None)
 
+    def run(self) -> Best:
+        """The best by the objective."""
+        if not self.program.exact and (self.objective is not Objective.ENERGY or self.arch.leak_energy):
+            raise InputError(
+                f"the energies have too many digits for the objective {self.objective} of this layer",
+                place=self.arch.name,
+                hint="round them",
+            )
+        match self.objective:
+            case Objective.ENERGY:
+                return self.least_energy()
+            case Objective.LATENCY:
+                return self.least_cycles()
+            case Objective.EDP:
+                return self.least_product()
+            case Objective.PARETO:
+                return self.front()
 
-def _run(solver: cp_model.CpSolver, model: Model) -> cp_model.CpSolverStatus:
-    """Solve in a thread, so that an interrupt reaches this one and ends the solve at once."""
-    with ThreadPoolExecutor(1) as thread:
-        solved = thread.submit(solver.solve, model.model)
-        try:
-            return solved.result()
-        except KeyboardInterrupt:
-            solver.stop_search()
-            raise
+    def nothing(self, proven: bool) -> Exception:
+        """The error that says why there is no mapping."""
+        if not proven:
+            return InfeasibleError(
+                "no legal mapping was found before the limit; there may be one", hint="allow more time"
+            )
+        if self.misfits:
+            misfits = "; ".join(self.misfits)
+            return InfeasibleError(f"no mapping is legal; even tiles of one element do not fit: {misfits}")
+        return InfeasibleError("no mapping is within the limits")
 
+    # -- minima ------------------------------------------------------------------------------------------------------
 
-def _mapping(model: Model, solver: cp_model.CpSolver) -> Mapping:
-    space = model.space
-    tiles = []
-    for nodes in model.nodes.values():
-        for node in nodes:
-            if node.keep is True or solver.boolean_value(node.keep):
-                extent = {d: solver.value(x) for d, x in node.extent.items()}
-                reach = {d: solver.value(x) for d, x in node.reach.items()}
-                tiles.append(Tile(node.slot, extent, {d: n for d, n in reach.items() if n != extent[d]}))
-    spatial = {key: solver.value(s) for key, s in model.spatial.items()}
-    below = [{d: solver.value(x) for d, x in extents.items()} for extents in model.below]
-    return assemble(space, tiles, spatial, below)
+    def least_energy(self, cycles: int | None = None, above: Fraction = ZERO) -> Best:
+        """The least energy among mappings of at most so many cycles, and the fewest cycles among those.
 
-
-def _checked(space: Mapspace, mapping: Mapping, energy: Fraction, cycles: int | None = None) -> Cost:
-    """The cost of the solver's mapping; an internal error if it is illegal or not what the solver promised."""
-    broken = violations(space.nest, space.arch, mapping)
-    cost = evaluate(space.nest, space.arch, mapping)
-    if broken or cost.energy != energy or cycles not in (None, cost.cycles):
-        raise AssertionError(
-            f"solver and cost model disagree on {space.nest} on {space.arch.name}: "
-            f"energy {energy} against {cost.energy}, cycles {cycles} against {cost.cycles}; {broken}\n{mapping}"
+        It is known that none of them takes less energy than `above`.
+        """
+        program, incumbent = self.program, self.incumbent(cycles)
+        below: list[tuple[Linear, int]] = [] if cycles is None else [(program.cycles, cycles)]
+        if incumbent:
+            below.append((program.energy, self._less(incumbent)))
+        solved = program.minimise(
+            program.energy,
+            self.clock,
+            below=below,
+            above=[(program.energy, program.energy_units(above))] if above else [],
+            hint=incumbent.hint if incumbent else {},
+            on_value=self._report_energy,
         )
-    return cost
+        found = self._found(solved) or incumbent
+        bound = max(program.energy_of(solved.bound), above)
+        if found is None:
+            return Best(None, bound, solved.proven)
+        energy = found.point.cost.energy
+        if solved.proven and (program.exact or bound == energy):
+            found, tied = self._tie(
+                found, lambda: (program.cycles, found.point.cost.cycles), (program.energy, program.energy_units(energy))
+            )
+            return Best(found, energy, True, tied)
+        return Best(found, min(bound, energy), False)
+
+    def least_cycles(self) -> Best:
+        """The fewest cycles, and the least energy among the mappings of so many."""
+        program = self.program
+        incumbent = min(self.known, key=lambda f: (f.point.cost.cycles, f.point.cost.energy), default=None)
+        solved = program.minimise(
+            program.cycles,
+            self.clock,
+            below=[(program.cycles, incumbent.point.cost.cycles - 1)] if incumbent else [],
+            hint=incumbent.hint if incumbent else {},
+            on_value=self._report_cycles,
+        )
+        found = self._found(solved) or incumbent
+        if found is None:
+            return Best(None, Fraction(solved.bound), solved.proven)
+        cycles = found.point.cost.cycles
+        if solved.proven:
+            found, tied = self._tie(
+                found, lambda: (program.energy, program.energy_units(found.point.cost.energy)), (program.cycles, cycles)
+            )
+            return Best(found, Fraction(cycles), True, tied)
+        return Best(found, Fraction(min(max(1, solved.bound), cycles)), False)
+
+    def _less(self, incumbent: Found) -> int:
+        """The largest energy in the solver's integers that is less than the incumbent's."""
+        units = self.program.energy_units(incumbent.point.cost.energy)
+        return units - 1 if self.program.exact else units
+
+    def _found(self, solved: Solved) -> Found | None:
+        if solved.point is None:
+            return None
+        self.known.append(Found(solved.point, solved.hint))
+        return self.known[-1]
+
+    def _tie(
+        self, found: Found, second: Callable[[], tuple[Linear, int]], first: tuple[Linear, int]
+    ) -> tuple[Found, bool]:
+        """The mapping that is better in a `second` measure and no worse in the `first`, and whether it is the best."""
+        expression, reached = second()
+        solved = self.program.minimise(
+            expression, self.clock, below=[first, (expression, reached - 1)], hint=found.hint
+        )
+        return self._found(solved) or found, solved.proven
+
+    def front(self) -> Best:
+        """Every point of the front of energy against cycles, by ascending energy."""
+        first = last = self.least_energy()
+        points: list[Point] = []
+        while last.found is not None:
+            points.append(last.found.point)
+            if not last.tie_proven:
+                break
+            cost = last.found.point.cost
+            last = self.least_energy(cost.cycles - 1, cost.energy)
+        complete = last.found is None and last.proven
+        return Best(first.found, first.bound, complete, complete, tuple(points))
+
+    def least_product(self) -> Best:
+        """The least energy x cycles.
+
+        Mappings of at most c cycles take at least some energy E. One that is better than the incumbent's product B
+        has fewer than B / E cycles. So c falls, and E rises, until no mapping is left.
+        """
+        first = self.least_energy()
+        if first.found is None or not first.proven:
+            return Best(first.found, first.bound, first.found is None and first.proven)
+        fastest = self.least_cycles()
+        energy, cycles = first.bound, first.found.point.cost.cycles
+        while True:
+            best = min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
+            product = best.point.cost.edp
+            cycles = min(cycles, -(-product // energy)) - 1 if energy else cycles - 1
+            if cycles < fastest.bound:
+                return Best(best, product, True, True)
+            step = self.least_energy(cycles, energy)
+            if step.found is None and step.proven:
+                return Best(best, product, True, True)
+            if not step.proven or step.found is None:
+                best = min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
+                return Best(best, min(best.point.cost.edp, max(step.bound, energy) * fastest.bound), False)
+            energy, cycles = step.bound, step.found.point.cost.cycles
+
+    # -- progress ----------------------------------------------------------------------------------------------------
+
+    def _report_energy(self, units: int, bound: int) -> None:
+        self._report(self.program.energy_of(units), self.program.energy_of(bound))
+
+    def _report_cycles(self, cycles: int, bound: int) -> None:
+        self._report(Fraction(cycles), Fraction(max(1, bound)))
+
+    def _report(self, incumbent: Fraction, bound: Fraction) -> None:
+        self.clock.incumbents.append((self.clock.elapsed_s, incumbent))
+        if self.on_progress:
+            self.on_progress(Progress(incumbent, bound, self.clock.elapsed_s))

@@ -6,49 +6,69 @@ It enumerates loops and nodes, not the solver's variables, and shares only the m
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain, combinations, permutations, product
 
-from mapper.arch import Architecture
 from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
-from mapper.ir import LoopNest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, tidy, violations
-from mapper.search.mapspace import Mapspace, Slot, divisors
-from mapper.search.result import Result, Status
+from mapper.search.limits import NONE, Limits
+from mapper.search.mapspace import Mapspace, Slot
+from mapper.search.result import Objective, Point, Result, Statistics, Status, value
 
 Skeleton = list[Slot | tuple[str, str] | None]
 """Nodes, axes (fan-out, axis) and places for temporal loops (None), outermost first."""
 
 
-def exhaustive(nest: LoopNest, arch: Architecture, *, limit: int = 1_000_000) -> Result:
+def exhaustive(
+    space: Mapspace, objective: Objective = Objective.ENERGY, limits: Limits = NONE, *, limit: int = 1_000_000
+) -> Result:
     """The best legal mapping by trying all; InputError if there are more than about `limit` candidates.
 
-    Best means least energy, then fewest cycles. Raises InfeasibleError if no mapping is legal.
+    Ties go to fewer cycles (for latency: less energy). Raises InfeasibleError if no mapping is legal.
     """
-    import time
-
     started, cpu = time.perf_counter(), time.process_time()
-    space = Mapspace(nest, arch)
+    nest, arch = space.nest, space.arch
     if (size := candidates(space)) > limit:
         raise InputError(f"the mapspace has some {size} candidates, more than the limit of {limit}")
-    legal = (m for m in mappings(space) if not violations(nest, arch, m))
-    costs = ((evaluate(nest, arch, m), m) for m in legal)
-    best = min(costs, key=lambda found: (found[0].energy, found[0].cycles), default=None)
+    front: list[Point] = []
+    best: Point | None = None
+    for mapping in mappings(space):
+        if violations(nest, arch, mapping) or space.broken(mapping):
+            continue
+        point = Point(mapping, evaluate(nest, arch, mapping))
+        if any(limits.broken(nest, arch, mapping, point.cost)):
+            continue
+        if best is None or _rank(objective, point) < _rank(objective, best):
+            best = point
+        if not any(_no_worse(other, point) for other in front):
+            front = [other for other in front if not _no_worse(point, other)] + [point]
     if best is None:
         space.check()
         raise InfeasibleError("no mapping is legal")
-    cost, mapping = best
+    front.sort(key=lambda point: point.cost.energy)
     return Result(
-        mapping=mapping,
-        cost=cost,
+        objective=objective,
+        mapping=best.mapping,
+        cost=best.cost,
         status=Status.OPTIMAL,
-        bound=cost.energy,
-        fewest_cycles=True,
-        mapspace="perfect",
-        solve_s=time.perf_counter() - started,
-        solve_cpu_s=time.process_time() - cpu,
+        bound=value(objective, best.cost),
+        tie_proven=True,
+        front=tuple(front) if objective is Objective.PARETO else (best,),
+        mapspace=str(space),
+        statistics=Statistics(time.perf_counter() - started, time.process_time() - cpu),
     )
+
+
+def _rank(objective: Objective, point: Point) -> tuple[Fraction, Fraction]:
+    tie = point.cost.energy if objective is Objective.LATENCY else Fraction(point.cost.cycles)
+    return value(objective, point.cost), tie
+
+
+def _no_worse(a: Point, b: Point) -> bool:
+    return a.cost.energy <= b.cost.energy and a.cost.cycles <= b.cost.cycles
 
 
 def candidates(space: Mapspace) -> int:
@@ -56,27 +76,27 @@ def candidates(space: Mapspace) -> int:
     total = 0
     for skeleton in _skeletons(space):
         places = sum(not isinstance(place, Slot) for place in skeleton)
-        total += math.prod(_ways(n, places) for n in space.dims.values())
+        total += math.prod(_ways(space, d, n, places) for d, n in space.dims.items())
     return total
 
 
-def _ways(n: int, places: int) -> int:
-    """Ways to write n as an ordered product of that many factors."""
+def _ways(space: Mapspace, d: str, outer: int, places: int) -> int:
+    """Ways to cut an extent of dim d into single elements at that many places."""
     if places == 1:
-        return 1
-    return sum(_ways(n // d, places - 1) for d in divisors(n))
+        return int(space.nests(d, 1, outer))
+    return sum(_ways(space, d, x, places - 1) for x in space.extents[d] if space.nests(d, x, outer))
 
 
 def mappings(space: Mapspace) -> Iterator[Mapping]:
     """Every mapping of the mapspace, legal or not in what sizes allow."""
     for skeleton in _skeletons(space):
         places = [i for i, place in enumerate(skeleton) if not isinstance(place, Slot)]
-        splits = [list(_splits(n, len(places))) for n in space.dims.values()]
-        for choice in product(*splits):
-            factors = {
-                place: dict(zip(space.dims, (f[k] for f in choice), strict=True)) for k, place in enumerate(places)
+        cuts = [list(_cuts(space, d, n, len(places))) for d, n in space.dims.items()]
+        for choice in product(*cuts):
+            steps = {
+                place: dict(zip(space.dims, (c[k] for c in choice), strict=True)) for k, place in enumerate(places)
             }
-            yield from _nests(space, skeleton, factors)
+            yield from _nests(space, skeleton, steps)
 
 
 def _skeletons(space: Mapspace) -> Iterator[Skeleton]:
@@ -106,31 +126,37 @@ def _follows_hierarchy(space: Mapspace, order: tuple[Slot, ...]) -> bool:
     return all(a.tensor != b.tensor or depth[a.memory] < depth[b.memory] for a, b in combinations(order, 2))
 
 
-def _splits(n: int, places: int) -> Iterator[tuple[int, ...]]:
+def _cuts(space: Mapspace, d: str, outer: int, places: int) -> Iterator[tuple[int, ...]]:
+    """The steps of those ways."""
     if places == 1:
-        yield (n,)
+        if space.nests(d, 1, outer):
+            yield (1,)
         return
-    for d in divisors(n):
-        for rest in _splits(n // d, places - 1):
-            yield (d, *rest)
+    for x in space.extents[d]:
+        if space.nests(d, x, outer):
+            for rest in _cuts(space, d, x, places - 1):
+                yield (x, *rest)
 
 
-def _nests(space: Mapspace, skeleton: Skeleton, factors: dict[int, dict[str, int]]) -> Iterator[Mapping]:
-    """The mappings of a skeleton with these factors: one, or one for each way in which nodes can roll."""
+def _nests(space: Mapspace, skeleton: Skeleton, steps: dict[int, dict[str, int]]) -> Iterator[Mapping]:
+    """The mappings of a skeleton with these steps: one, or one for each way in which nodes can roll."""
     rolling = {i for i, place in enumerate(skeleton) if isinstance(place, Slot) and place.rolls_along}
-    loops = {i: [d for d, f in fs.items() if f > 1] for i, fs in factors.items()}
+    loops: dict[int, list[str]] = {}
+    tile = dict(space.dims)
+    for i, inner in steps.items():
+        loops[i] = [d for d in tile if inner[d] < tile[d]]
+        tile = inner
     # which loop stands innermost matters to rolling nodes only
     lasts = {i: here if rolling and skeleton[i] is None and len(here) > 1 else [""] for i, here in loops.items()}
     for innermost in product(*lasts.values()):
         last = dict(zip(lasts, innermost, strict=True))
         for rolled in chain.from_iterable(combinations(sorted(rolling), k) for k in range(len(rolling) + 1)):
-            tile = dict(space.nest.dims)
             items: list[Item] = [Keep(space.arch.home.name, t.name) for t in space.nest.tensors]
             for i, place in enumerate(skeleton):
                 if isinstance(place, Slot):
                     items.append(Keep(place.memory, place.tensor, rolling=i in rolled))
                     continue
                 for d in sorted(loops[i], key=lambda d: d == last[i]):
-                    tile[d] //= factors[i][d]
-                    items.append(Loop(d, tile[d]) if place is None else ParFor(d, tile[d], *place))
+                    step = steps[i][d]
+                    items.append(Loop(d, step) if place is None else ParFor(d, step, *place))
             yield tidy(items, dict(space.nest.dims))

@@ -1,18 +1,20 @@
 """Mapspace: what the search may choose for a layer on an architecture.
 
-In the mapspace `perfect` every step divides what it cuts. Between two fan-outs the storage nodes stand in any order
-that follows the hierarchy; each memory that may keep a tensor may also be bypassed by it, unless it must keep it.
+Between two fan-outs the storage nodes stand in any order that follows the hierarchy; each memory that may keep a tensor
+may also be bypassed by it, unless it must keep it. `extents` says which steps loops can have.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from mapper.arch import Architecture
+from mapper.arch import Architecture, Constraint, Memory
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import LoopNest, Role
+from mapper.mapping import Keep, Mapping, ParFor
+from mapper.mapping.constraints import broken
+from mapper.search.extents import Factors, nests, tile_extents
 
 MOST = 2**53
 """Operations and words of a layer stay below this, so that every count fits the solver's integers."""
@@ -37,10 +39,37 @@ class Slot:
 
 @dataclass(frozen=True)
 class Mapspace:
-    """The choices for one layer on one architecture."""
+    """The choices for one layer on one architecture: the factors of loops, `constraints` (resolved for the layer), and
+    whether mappings must be `even`, that is, have one tile for each memory (`mapper.search.constrained`)."""
 
     nest: LoopNest
     arch: Architecture
+    factors: Factors = Factors.IMPERFECT
+    constraints: tuple[Constraint, ...] = ()
+    even: bool = False
+
+    def __str__(self) -> str:
+        constrained = f", {len(self.constraints)} constraints" if self.constraints else ""
+        return f"{self.factors}{', even' if self.even else ''}{constrained}"
+
+    def broken(self, mapping: Mapping) -> list[str]:
+        """The constraints that a mapping does not keep, in words."""
+        uneven = self.even and not is_even(self, mapping)
+        return [
+            *broken(self.constraints, self.nest, self.arch, mapping),
+            *(["the mapping is uneven"] if uneven else []),
+        ]
+
+    @cached_property
+    def memory_groups(self) -> tuple[tuple[Memory, ...], ...]:
+        """The memories below the home, outermost first, those that stand side by side together."""
+        found: list[list[Memory]] = []
+        for memory in self.arch.memories[1:]:
+            if memory.beside is not None and found and found[-1][0].beside == memory.beside:
+                found[-1].append(memory)
+            else:
+                found.append([memory])
+        return tuple(map(tuple, found))
 
     @cached_property
     def dims(self) -> dict[str, int]:
@@ -50,7 +79,25 @@ class Mapspace:
     @cached_property
     def extents(self) -> dict[str, tuple[int, ...]]:
         """The tile extents each dim can have at a boundary of the nest."""
-        return {d: divisors(n) for d, n in self.dims.items()}
+        axes = {axis.size for fanout in self.arch.fanouts for axis in fanout.axes}
+        return {d: tile_extents(n, self.factors, axes) for d, n in self.dims.items()}
+
+    @cached_property
+    def dividing(self) -> frozenset[str]:
+        """The dims all of whose cuts divide."""
+        return frozenset(d for d, n in self.dims.items() if all(n % x == 0 for x in self.extents[d]))
+
+    def nests(self, d: str, inner: int, outer: int) -> bool:
+        """Whether a boundary with extent `inner` of dim d can stand inside one with extent `outer`."""
+        return nests(self.dims[d], inner, outer)
+
+    def unrolled(self, d: str, inner: int, instances: int) -> int | None:
+        """The extent of dim d that a spatial loop cuts into so many pieces of `inner`; None if there is none."""
+        n = self.dims[d]
+        if inner * instances <= n:
+            outer = inner * instances
+            return outer if outer in self.extents[d] else None
+        return n if -(-n // inner) == instances else None
 
     @property
     def segments(self) -> int:
@@ -125,7 +172,37 @@ class Mapspace:
             )
 
 
-def divisors(n: int) -> tuple[int, ...]:
-    """The divisors of n, ascending."""
-    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
-    return tuple(sorted({*small, *(n // d for d in small)}))
+def is_even(space: Mapspace, mapping: Mapping) -> bool:
+    """Whether each memory has one tile: see `mapper.search.constrained.demand_even`, whose rules these are.
+
+    Of the tiles that the nodes allow a memory, the largest is taken, which restricts the inner ones least.
+    """
+    nest, arch = space.nest, space.arch
+    position = {(k.memory, k.tensor): i for i, k in enumerate(mapping.items) if isinstance(k, Keep)}
+    outer = dict(nest.dims)
+    for group in space.memory_groups:
+        start, end = _segment_ends(space, mapping, arch.segment[group[0].name])
+        nodes = [(t, position[m.name, t.name]) for m in group for t in nest.tensors if (m.name, t.name) in position]
+        tiles = [(t, mapping.tile(i, nest.extents)) for t, i in nodes]
+        tile = {}
+        for d in nest.extents:
+            own = {x[d] for t, x in tiles if d in t.dims}
+            others = [x[d] for t, x in tiles if d not in t.dims]
+            largest = min([outer[d], start[d], *others])
+            tile[d] = own.pop() if own else largest
+            if own or not end[d] <= tile[d] <= largest or any(x > outer[d] for x in others):
+                return False
+        outer = tile
+    return True
+
+
+def _segment_ends(space: Mapspace, mapping: Mapping, segment: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The extents at the outer and at the inner end of a segment: inside one fan-out, outside the next."""
+    names = [fanout.name for fanout in space.arch.fanouts]
+    depth = [names.index(item.fanout) for item in mapping.items if isinstance(item, ParFor)]
+    loops = [i for i, item in enumerate(mapping.items) if isinstance(item, ParFor)]
+    above = [i + 1 for i, fanout in zip(loops, depth, strict=True) if fanout < segment]
+    below = [i for i, fanout in zip(loops, depth, strict=True) if fanout >= segment]
+    extents = space.nest.extents
+    start = mapping.tile(max(above, default=0), extents)
+    return start, mapping.tile(min(below, default=len(mapping.items)), extents)

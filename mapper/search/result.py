@@ -1,4 +1,4 @@
-"""What a search returns."""
+"""What a search is asked for, and what it returns."""
 
 from __future__ import annotations
 
@@ -10,37 +10,116 @@ from mapper.cost import Cost
 from mapper.mapping import Mapping
 
 
+class Objective(StrEnum):
+    """What is made least."""
+
+    ENERGY = "energy"
+    """Energy, and among the mappings of least energy the cycles."""
+    LATENCY = "latency"
+    """Cycles, and among the mappings of fewest cycles the energy."""
+    EDP = "edp"
+    """Energy x cycles."""
+    PARETO = "pareto"
+    """Both: every trade of energy against cycles that no mapping betters in both."""
+
+
 class Status(StrEnum):
     """How good the mapping is known to be."""
 
     OPTIMAL = "optimal"
-    """Proven: no mapping of the mapspace costs less."""
+    """Proven: no mapping of the mapspace is better (for a front: and no point of it is missing)."""
     FEASIBLE = "feasible"
-    """The best found when the time limit came; `bound` says how much better another could be."""
+    """The best found when the limit came; `bound` says how much better another could be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A mapping and its cost."""
+
+    mapping: Mapping
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known so far: the best value of the objective (None: no mapping yet), a bound of it, seconds since the
+    start. For a front, the value is the energy of the point that is being sought."""
+
+    incumbent: Fraction | None
+    bound: Fraction
+    seconds: float
+
+    @property
+    def gap(self) -> float | None:
+        """How far the incumbent may be above the optimum, relative to the bound; None while nothing is known."""
+        return gap(self.incumbent, self.bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the search went: wall and CPU seconds, calls of the solver and its branches and conflicts, deterministic
+    time (the solver's own measure of work, which repeats), and the improvements on the way as (seconds, value).
+    `interrupted` says that the caller's interrupt ended it."""
+
+    wall_s: float
+    cpu_s: float
+    solves: int = 0
+    branches: int = 0
+    conflicts: int = 0
+    deterministic: float = 0.0
+    incumbents: tuple[tuple[float, Fraction], ...] = ()
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """The best mapping found, its cost, and what is proven about it.
 
-    `bound` is a proven lower bound of the objective over the mapspace, in the objective's unit (energy: the
-    architecture's energy unit); it equals the objective where the status is optimal. `fewest_cycles` says whether it is
-    proven that no mapping of that energy takes fewer cycles. `solve_s` is wall time, `solve_cpu_s` CPU time, both in
-    seconds.
+    `bound` is a proven lower bound of the objective over the mapspace: in the architecture's energy unit for energy and
+    for a front (of its first point), in cycles for latency, their product for EDP; it equals the objective where the
+    status is optimal. `tie_proven` says whether it is proven that no mapping of that energy takes fewer cycles
+    (latency: of so many cycles takes less energy). `front` has the points of a front by ascending energy, of which
+    `mapping` and `cost` are the first; for other objectives the one point. `mapspace` names what was searched.
     """
 
+    objective: Objective
     mapping: Mapping
     cost: Cost
     status: Status
     bound: Fraction
-    fewest_cycles: bool
+    tie_proven: bool
+    front: tuple[Point, ...]
     mapspace: str
-    solve_s: float
-    solve_cpu_s: float
+    statistics: Statistics
+
+    @property
+    def value(self) -> Fraction:
+        """The objective of the mapping, in the unit of `bound`."""
+        return value(self.objective, self.cost)
 
     @property
     def gap(self) -> float:
         """How far the objective may be above the optimum, relative to the bound; 0 where proven."""
-        if self.cost.energy == self.bound:
-            return 0.0
-        return float((self.cost.energy - self.bound) / self.bound) if self.bound else float("inf")
+        found = gap(self.value, self.bound)
+        assert found is not None
+        return found
+
+
+def value(objective: Objective, cost: Cost) -> Fraction:
+    """What an objective makes least; for a front, the energy of its first point."""
+    match objective:
+        case Objective.LATENCY:
+            return Fraction(cost.cycles)
+        case Objective.EDP:
+            return cost.edp
+        case _:
+            return cost.energy
+
+
+def gap(incumbent: Fraction | None, bound: Fraction) -> float | None:
+    """Of an incumbent above a bound, relative to the bound; None without an incumbent."""
+    if incumbent is None:
+        return None
+    if incumbent == bound:
+        return 0.0
+    return float((incumbent - bound) / bound) if bound else float("inf")

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ortools.sat.python import cp_model, cp_model_helper
 
+LARGEST = 2**62
+"""Sums of terms, at the largest values of their variables, stay below this: the solver's integers have 64 bits."""
+
 Linear = cp_model.LinearExpr | int
 Literal = cp_model_helper.Literal
 
@@ -107,8 +110,13 @@ class Tables:
         return result
 
     def times(self, expression: Linear, factor: cp_model.IntVar, name: str) -> cp_model.IntVar:
-        """The product of an expression that is never negative and a factor."""
+        """The product of an expression that is never negative and a factor.
+
+        Raises OverflowError where it could pass the solver's integers.
+        """
         high = self.bound(expression)[1] * self.domain(factor)[-1]
+        if high > LARGEST:
+            raise OverflowError(name)
         result = self.free(0, high, name)
         self.model.add_multiplication_equality(result, [expression, factor])
         return result

@@ -6,13 +6,16 @@ Elements of a tensor are counted in units of its plain ranks, which keeps tables
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 
 from ortools.sat.python import cp_model
 
 from mapper.arch import FanOut, Memory
 from mapper.ir import Rank, Role, Tensor
+from mapper.search.extents import pieces_of
 from mapper.search.mapspace import Slot
 from mapper.search.model import Extents, Model, Node
 from mapper.search.tables import Linear, Literal
@@ -71,20 +74,17 @@ class Traffic:
     def _tiles(self, name: str, slot: Slot | None, segment: int, every: bool) -> cp_model.IntVar:
         tensor = self.nest.tensor(name)
         at = slot.segment if slot else self.space.segments - 1
-        joined = [f for f in self.arch.fanouts[segment:at] if every or f.coalesces(tensor.role)]
+        joined = tuple(s for s in range(segment, at) if every or self.arch.fanouts[s].coalesces(tensor.role))
         one = self.tables.constant(1)
         extent = self.built.node(slot).extent if slot else dict.fromkeys(self.space.dims, one)
         reach = self.built.node(slot).reach if slot else extent
         label = f"{slot or tensor.name}@{segment}"
         factors = []
-        for d, n in self.space.dims.items():
+        for d in self.space.dims:
             if d not in tensor.dims:
-                spread = self.tables.product([self.built.factor(f, d) for f in joined], f"joined_{label}_{d}")
-
-                def cuts(x: int, s: int, n: int = n) -> int | None:
-                    return n // (x * s) if n % (x * s) == 0 else None
-
-                factors.append(self.tables.function((extent[d], spread), cuts, f"cuts_{label}_{d}"))
+                length = self.built.joined(d, joined)
+                rule = quotient if d in self.space.dividing else pieces_of
+                factors.append(self.tables.function((length, extent[d]), rule, f"cuts_{label}_{d}"))
         count = self.tables.product(factors, f"cuts_{label}")
         plain = {t.dim for t in self._plain(tensor)}
         volumes = [
@@ -101,15 +101,15 @@ class Traffic:
 
         def volume(*values: int) -> int | None:
             x, reached = values[: len(terms)], dict(zip(rolling, values[len(terms) :], strict=True))
-            if any(reached[t.dim] % n for t, n in zip(terms, x, strict=True) if t.dim in reached):
+            if not all(
+                self.space.nests(t.dim, n, reached[t.dim]) for t, n in zip(terms, x, strict=True) if t.dim in reached
+            ):
                 return None
-            counts = [total // n for total, n in zip(totals, x, strict=True)]
-            words = math.prod(counts) * (sum(t.coef * (n - 1) for t, n in zip(terms, x, strict=True)) + 1)
+            words = rank_words(terms, totals, x)
             for i, t in enumerate(terms):
                 if reached.get(t.dim, x[i]) != x[i]:
-                    pairs = (counts[i] - totals[i] // reached[t.dim]) * math.prod(counts) // counts[i]
-                    rest = sum(o.coef * (n - 1) for j, (o, n) in enumerate(zip(terms, x, strict=True)) if j != i)
-                    words -= pairs * max(0, rest + 1 - t.coef)
+                    pairs = pieces_of(totals[i], x[i]) - pieces_of(totals[i], reached[t.dim])
+                    words -= pairs * shared_words(i, terms, totals, x)
             return words
 
         arguments = [extent[t.dim] for t in terms] + [reach[d] for d in rolling]
@@ -153,8 +153,7 @@ class Traffic:
         found: list[Literal | bool] = [True]
         reductions = [d for d in self.space.dims if d not in self.nest.output.dims]
         for segment in range(1, self.space.segments):
-            factors = [self.built.factor(f, d) for f in self.arch.fanouts[:segment] for d in reductions]
-            parts = self.tables.product(factors, f"parts{segment}")
+            parts = self.tables.product([self.built.summands(d, segment) for d in reductions], f"parts{segment}")
             if self.tables.domain(parts) == (1,):
                 found.append(True)
                 continue
@@ -273,7 +272,7 @@ class Traffic:
     @cache  # noqa: B019
     def instances(self, fanouts: int) -> cp_model.IntVar:
         """Instances that the mapping uses of what stands below so many fan-outs."""
-        factors = [self.built.factor(f, d) for f in self.arch.fanouts[:fanouts] for d in self.space.dims]
+        factors = [self.built.instances(d, fanouts) for d in self.space.dims]
         most = math.prod(fanout.size for fanout in self.arch.fanouts[:fanouts])
         return self.tables.product(factors, f"active{fanouts}", most=most)
 
@@ -287,17 +286,23 @@ class Traffic:
         label = f"hops_{fanout.name}_{tensor.name}"
         return self.tables.times(self.passages[fanout.name, tensor.name].passed, length, label)
 
-    def fit(self) -> None:
-        """Demand that the tiles kept in a memory fit it."""
+    def fit(self, most: Mapping[str, int]) -> None:
+        """Demand that the tiles kept in a memory fit it, and take no more than `most` words, by memory."""
         for memory in self.arch.memories[1:]:
-            if memory.tile_words is not None:
-                tiles = [
-                    self._tile_words(tensor, index, memory, memory.tile_words)
-                    for tensor in self.nest.tensors
-                    for index, node in enumerate(self.nodes[tensor.name])
-                    if node.slot.memory == memory.name
-                ]
-                self.model.add(sum(tiles) <= memory.tile_words)
+            limits = [] if memory.tile_words is None else [memory.tile_words]
+            if memory.name in most:
+                limits.append(most[memory.name] // (2 if memory.double_buffered else 1))
+            if limits:
+                self.model.add(self.tile_words(memory, min(limits)) <= min(limits))
+
+    def tile_words(self, memory: Memory, capacity: int) -> Linear:
+        """Words that the tiles kept in a memory take together; more than `capacity` of one are all the same."""
+        return sum(
+            self._tile_words(tensor, index, memory, capacity)
+            for tensor in self.nest.tensors
+            for index, node in enumerate(self.nodes[tensor.name])
+            if node.slot.memory == memory.name
+        )
 
     def _tile_words(self, tensor: Tensor, index: int, memory: Memory, capacity: int) -> Linear:
         """Words that the tile of the tensor's `index`-th node takes of a memory of that capacity."""
@@ -337,3 +342,30 @@ def _width(memory: Memory, bits: int | None) -> tuple[int, int]:
     if bits > memory.word_bits:
         return memory.words(1, bits), 1
     return 1, memory.word_bits // bits if memory.packed else 1
+
+
+def quotient(length: int, extent: int) -> int | None:
+    """Pieces of a length that they divide."""
+    return length // extent if length % extent == 0 else None
+
+
+def rank_words(terms: Rank, totals: Sequence[int], extents: Sequence[int]) -> int:
+    """Elements of a rank in all tiles together: each has `1 + sum(coef * (piece - 1))`."""
+    counts = list(map(pieces_of, totals, extents))
+    every = math.prod(counts)
+    longer = (t.coef * (n - c) * (every // c) for t, n, c in zip(terms, totals, counts, strict=True))
+    return every + sum(longer)
+
+
+def shared_words(rolled: int, terms: Rank, totals: Sequence[int], extents: Sequence[int]) -> int:
+    """Elements that consecutive tiles along the `rolled`-th term share, over all pieces of the other dims."""
+    others = [
+        (t.coef, ((x, n // x), (n % x, min(1, n % x))))
+        for i, (t, n, x) in enumerate(zip(terms, totals, extents, strict=True))
+        if i != rolled
+    ]
+    shared = 0
+    for pieces in product(*(sizes for _, sizes in others)):
+        reach = sum(coef * (size - 1) for (coef, _), (size, _) in zip(others, pieces, strict=True))
+        shared += max(0, reach + 1 - terms[rolled].coef) * math.prod(count for _, count in pieces)
+    return shared

@@ -67,10 +67,11 @@ def test_python_snippets_run(document: Path, folder: Path) -> None:
         run([sys.executable, "-W", "error", "snippet.py"], folder)
 
 
-def test_yaml_snippets_are_levels() -> None:
+def test_yaml_snippets_are_specs_or_levels() -> None:
     for document in DOCUMENTS:
         for block in blocks(document, "yaml"):
-            spec = f"name: x\nlevels:\n  - memory: DRAM\n{block}  - compute: MAC\n"
+            levels = f"name: x\nlevels:\n  - memory: DRAM\n{block}  - compute: MAC\n"
+            spec = block if block.startswith("name:") else levels
             assert parse_architecture(Spec(document.name, spec)).memories
 
 

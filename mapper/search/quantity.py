@@ -1,20 +1,22 @@
-"""Objectives: energy and cycles of a model's mappings, as expressions for the solver."""
+"""Quantities of a model's mappings as expressions for the solver: energy and cycles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ortools.sat.python import cp_model
 
-from mapper.search.tables import Linear, Tables
+from mapper.arch import Memory
+from mapper.errors import InputError
+from mapper.search.tables import LARGEST, Linear, Tables
 from mapper.search.traffic import Sum, Traffic
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class Quantity:
     """A sum of `terms` (price, units) and a `constant`, exact."""
 
     terms: tuple[tuple[Fraction, Linear], ...]
@@ -43,7 +45,7 @@ class Objective:
         return expression, Fraction(unit, denominator), exact
 
 
-def energy(traffic: Traffic, cycles: cp_model.IntVar | None = None) -> Objective:
+def energy(traffic: Traffic, cycles: cp_model.IntVar | None = None) -> Quantity:
     """The energy of a mapping; `cycles` is needed where levels leak."""
     arch, terms = traffic.arch, []
     for memory in arch.memories:
@@ -62,45 +64,67 @@ def energy(traffic: Traffic, cycles: cp_model.IntVar | None = None) -> Objective
         assert cycles is not None
         terms.append((arch.leak_energy, cycles))
     charged = tuple((price, units) for price, units in terms if price and not (isinstance(units, int) and units == 0))
-    return Objective(charged, traffic.nest.operations * arch.compute.energy)
+    return Quantity(charged, traffic.nest.operations * arch.compute.energy)
 
 
-def cycles(traffic: Traffic, most: int) -> cp_model.IntVar | None:
+def cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
     """A variable, at most `most`, that is at least the cycles of the compute unit and of every memory port.
 
-    None where a port's words times the digits of its bandwidth exceed the solver's integers.
+    Raises InputError where a port's words times the digits of its bandwidth exceed the solver's integers.
     """
-    if most > 2**53:
-        return None
     arch, tables, model = traffic.arch, traffic.tables, traffic.model
-    operations, rate = traffic.nest.operations, arch.compute.rate
+    ports = [port for memory in arch.memories for port in _ports(traffic, memory)]
+    for memory, words, bandwidth in ports:
+        served = bandwidth.numerator * most * arch.instances(memory)
+        if bandwidth.denominator * tables.bound(words)[1] + served > LARGEST:
+            raise InputError(
+                f"the bandwidth {bandwidth} of {memory.name} has too many digits for the search of this layer",
+                place=arch.name,
+                hint="round it",
+            )
     found = tables.free(1, most, "cycles")
-
-    def needed(active: int) -> int:
-        return -(-(operations // active) // rate)
-
-    active = traffic.instances(len(arch.fanouts))
-    model.add(found >= tables.function((active,), needed, "compute_cycles"))
-    for memory in arch.memories:
-        ports: list[tuple[Fraction | None, Callable[[Sum, Sum], Sum]]] = [
-            (memory.read_bandwidth, lambda reads, _: reads),
-            (memory.write_bandwidth, lambda _, writes: writes),
-            (memory.shared_bandwidth, lambda reads, writes: reads + writes),
-        ]
-        for bandwidth, counted in ports:
-            if bandwidth is not None:
-                words = sum(
-                    coef * units
-                    for (name, _), moved in traffic.words.items()
-                    if name == memory.name
-                    for coef, units in counted(*moved)
-                )
-                available = _instance_cycles(traffic, found, most, arch.segment[memory.name])
-                needed_most = bandwidth.denominator * tables.bound(words)[1]
-                if needed_most + bandwidth.numerator * most * arch.peak_operations > 2**62:
-                    return None
-                model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
+    model.add(found >= _compute_cycles(traffic, most))
+    for memory, words, bandwidth in ports:
+        available = _instance_cycles(traffic, found, most, arch.segment[memory.name])
+        model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
     return found
+
+
+def _compute_cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
+    """Cycles of the compute unit: lockstep steps over its rate, rounded up; all above `most` are the same."""
+    tables, space, built, rate = traffic.tables, traffic.space, traffic.built, traffic.arch.compute.rate
+    fanouts = len(traffic.arch.fanouts)
+    whole = math.prod(n for d, n in space.dims.items() if d in space.dividing)
+    active = tables.product(
+        [built.instances(d, fanouts) for d in space.dims if d in space.dividing],
+        "active",
+        most=math.prod(fanout.size for fanout in traffic.arch.fanouts),
+    )
+    lengths = [built.joined(d, tuple(range(fanouts))) for d in space.dims if d not in space.dividing]
+    clipped = tables.product(lengths, "clipped_steps", most=most * rate)
+
+    def needed(active: int, clipped: int) -> int:
+        return min(most + 1, -(-(whole // active * clipped) // rate))
+
+    return tables.function((active, clipped), needed, "compute_cycles")
+
+
+def _ports(traffic: Traffic, memory: Memory) -> Iterator[tuple[Memory, Linear, Fraction]]:
+    """The bounded ports of a memory: words that pass, all instances together, and words per cycle and instance."""
+    ports: list[tuple[Fraction | None, Callable[[Sum, Sum], Sum]]] = [
+        (memory.read_bandwidth, lambda reads, _: reads),
+        (memory.write_bandwidth, lambda _, writes: writes),
+        (memory.shared_bandwidth, lambda reads, writes: reads + writes),
+    ]
+    for bandwidth, counted in ports:
+        if bandwidth is not None:
+            moved = [counted(*words) for (name, _), words in traffic.words.items() if name == memory.name]
+            yield memory, total(moved), bandwidth
+
+
+def total(sums: Iterable[Sum]) -> Linear:
+    """All of some sums together, as one expression."""
+    return sum(coef * units for found in sums for coef, units in found)
 
 
 def _instance_cycles(traffic: Traffic, cycles: cp_model.IntVar, most: int, segment: int) -> cp_model.IntVar:
