@@ -32,9 +32,10 @@ def proofs() -> None:
     for name, layer in LAYERS.items():
         cells = []
         for arch in ("simple3", "simple3_rolling"):
-            results = [mapper.map_layer(layer, arch) for _ in range(RUNS)]
+            results = [mapper.search_layer(layer, arch, factors="perfect") for _ in range(RUNS)]
             assert all(r.status is mapper.Status.OPTIMAL for r in results)
-            cells += [f"{int(results[0].cost.energy):,}", f"{statistics.median(r.solve_cpu_s for r in results):.2f}"]
+            seconds = statistics.median(r.statistics.cpu_s for r in results)
+            cells += [f"{int(results[0].cost.energy):,}", f"{seconds:.2f}"]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -43,7 +44,7 @@ def models() -> None:
     print("| model | machine | distinct layers | proven | median CPU-s | largest CPU-s |\n|---|---|---|---|---|---|")
     for model, arch in (("resnet50", "simple3"), ("survey/alexnet", "eyeriss_v1")):
         results = mapper.compile_model(model, arch).results.values()
-        seconds = [r.solve_cpu_s for r in results]
+        seconds = [r.statistics.cpu_s for r in results]
         proven = sum(r.status is mapper.Status.OPTIMAL for r in results)
         row = (model, f"`{arch}`", len(seconds), proven, f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}")
         print(f"| {' | '.join(map(str, row))} |", flush=True)
@@ -58,7 +59,7 @@ def executor() -> None:
     for layer in load("survey/alexnet").network.layers:
         nest = layer.nest
         assert nest is not None
-        mapping = mapper.map_layer(nest, arch).mapping
+        mapping = mapper.search_layer(nest, arch).mapping
         rng = np.random.default_rng(0)
         operands = {t.name: rng.normal(size=nest.shape(t)) for t in nest.tensors if t is not nest.output}
         seconds = median_cpu_s(lambda n=nest, m=mapping, o=operands: execute(n, arch, m, o))  # type: ignore[misc]

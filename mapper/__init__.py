@@ -3,7 +3,7 @@
     import mapper
 
     arch = mapper.load_architecture("simple3")
-    result = mapper.map_layer(mapper.gemm(M=16, N=16, K=16), arch)
+    result = mapper.search_layer(mapper.gemm(M=16, N=16, K=16), arch)
     print(result.status, result.cost.energy, result.cost.cycles)
     print(result.mapping)
 
@@ -16,8 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mapper.api import compile_model, map_layer
-    from mapper.arch import Architecture, load_architecture
+    from mapper.api import compile_model, search_layer
+    from mapper.arch import Architecture, Constraint, load_architecture, parse_constraint
     from mapper.cost import Cost, evaluate
     from mapper.cost.batch import BatchCost, evaluate_batch
     from mapper.cost.breakdown import Breakdown, break_down
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
     from mapper.network import Compiled
-    from mapper.search import Result, Status
+    from mapper.search import Factors, Limits, Mapspace, Objective, Point, Progress, Result, Statistics, Status
 
 _HOMES = {
-    "mapper.api": ("compile_model", "map_layer"),
-    "mapper.arch": ("Architecture", "load_architecture"),
+    "mapper.api": ("compile_model", "search_layer"),
+    "mapper.arch": ("Architecture", "Constraint", "load_architecture", "parse_constraint"),
     "mapper.cost": ("Cost", "evaluate"),
     "mapper.cost.batch": ("BatchCost", "evaluate_batch"),
     "mapper.cost.breakdown": ("Breakdown", "break_down"),
@@ -39,7 +39,17 @@ _HOMES = {
     "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
     "mapper.network": ("Compiled",),
-    "mapper.search": ("Result", "Status"),
+    "mapper.search": (
+        "Factors",
+        "Limits",
+        "Mapspace",
+        "Objective",
+        "Point",
+        "Progress",
+        "Result",
+        "Statistics",
+        "Status",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -48,19 +58,27 @@ __all__ = [
     "BatchCost",
     "Breakdown",
     "Compiled",
+    "Constraint",
     "Cost",
     "Counts",
     "Explanation",
+    "Factors",
     "InfeasibleError",
     "InputError",
     "Keep",
+    "Limits",
     "Loop",
     "LoopNest",
     "MapperError",
     "Mapping",
+    "Mapspace",
     "Network",
+    "Objective",
     "ParFor",
+    "Point",
+    "Progress",
     "Result",
+    "Statistics",
     "Status",
     "VerificationError",
     "break_down",
@@ -71,9 +89,10 @@ __all__ = [
     "explain",
     "gemm",
     "load_architecture",
-    "map_layer",
+    "parse_constraint",
     "parse_mapping",
     "parse_nest",
+    "search_layer",
     "violations",
 ]
 

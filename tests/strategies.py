@@ -393,8 +393,6 @@ def problems(draw: Any, *, limit: int = 2000) -> tuple[LoopNest, Architecture]:
     arch = draw(architectures(inner=draw(st.sampled_from([1, 1, 2])), fans=2, sizes=st.none() | st.integers(3, 12)))
     levels: list[Level] = []
     for level in arch.levels:
-        if isinstance(level, FanOut):
-            level = replace(level, halo=False)  # which the search does not cover yet
         if isinstance(level, FanOut) and draw(st.booleans()):
             reduce = draw(st.booleans())
             level = replace(
@@ -424,6 +422,50 @@ def _sliding(draw: Any) -> LoopNest:
     if draw(st.booleans()):
         return parse_nest(f"O[P] += I[C,{window}] * W[C,R] {{C={d} P={p} R={r}}}")
     return parse_nest(f"O[K,P] += I[{window}] * W[K,R] {{K={d} P={p} R={r}}}")
+
+
+@st.composite
+def halos(draw: Any, *, limit: int = 2000) -> tuple[LoopNest, Architecture]:
+    """Problems with some `limit` candidates in which it often pays that neighbours share what they read.
+
+    What is further out is dearer, networks are cheap, and memories are few and small.
+    """
+    nest = draw(st.one_of(_sliding(), _windows()))
+    levels: list[Level] = [
+        Memory("HOME", read_energy=Fraction(draw(st.sampled_from([200, 90]))), write_energy=Fraction(50))
+    ]
+    kinds = draw(st.sampled_from(["f", "fm", "fm", "mf", "mf", "ff", "fmf"]))
+    for i, kind in enumerate(kinds):
+        if kind == "m":
+            ports = dict.fromkeys(("read_bandwidth", "write_bandwidth"))
+            ports["shared_bandwidth"] = draw(st.sampled_from([None, Fraction(1, 2), Fraction(1)]))
+            memory = draw(memories(f"M{i}", size_words=draw(st.none() | st.integers(2, 10)), **ports))
+            reads, writes = memory.read_energy / 10 + 1, memory.write_energy / 10
+            levels.append(replace(memory, read_energy=reads, write_energy=writes))
+        else:
+            axes = tuple(Axis(axis, draw(st.integers(2, 4))) for axis in "xy"[: draw(st.integers(1, 2))])
+            halo = kinds.count("f") == 1 or draw(st.integers(0, 3)) > 0
+            hop = draw(st.sampled_from([0, 0, 1]))
+            levels.append(FanOut(f"F{i}", axes, halo=halo, hop_energy=Fraction(hop)))
+    arch = Architecture("halos", (*levels, Compute("MAC", draw(st.integers(1, 2)))))
+    while candidates(Mapspace(nest, arch)) > limit:  # windows survive as long as they can
+        dims = dict(nest.dims)
+        largest = max(dims, key=lambda d: (dims[d] > 1 and d not in nest.tensors[0].sliding_dims, dims[d]))
+        nest = replace(nest, dims=tuple((d, n - (d == largest)) for d, n in nest.dims))
+    return nest, arch
+
+
+@st.composite
+def _windows(draw: Any) -> LoopNest:
+    """Small 2-D convolutions, and 1-D ones whose windows have two dims or whose weights slide as well."""
+    p, q, r, s = (draw(st.integers(2, most)) for most in (6, 3, 3, 2))
+    a, b = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    form = draw(
+        st.sampled_from(["O[P,Q] += I[{a}*P+R,Q+{b}*S] * W[R,S]", "O[P] += I[{a}*P+R+{b}*S] * W[R,S]"])
+        | st.just("O[P] += I[P+{a}*R] * W[{b}*P+S]")
+    )
+    dims = {d: n for d, n in zip("PQRS", (p, q, r, s), strict=True) if d in form}
+    return parse_nest(form.format(a=a, b=b) + " {" + " ".join(f"{d}={n}" for d, n in dims.items()) + "}")
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import pytest
 
@@ -9,8 +10,8 @@ import mapper
 
 
 def test_a_layer_is_a_nest_or_its_short_form():
-    by_text = mapper.map_layer("gemm M=16 N=16 K=16", "simple3")
-    by_nest = mapper.map_layer(mapper.gemm(M=16, N=16, K=16), mapper.load_architecture("simple3"))
+    by_text = mapper.search_layer("gemm M=16 N=16 K=16", "simple3")
+    by_nest = mapper.search_layer(mapper.gemm(M=16, N=16, K=16), mapper.load_architecture("simple3"))
     assert by_text.mapping == by_nest.mapping
     assert by_text.cost.energy == 162_048
 
@@ -18,6 +19,57 @@ def test_a_layer_is_a_nest_or_its_short_form():
 def test_a_model_is_compiled_layer_by_layer():
     with pytest.raises(mapper.InputError, match="neither a file nor a known model"):
         mapper.compile_model("alexnt", "simple3")
+
+
+def test_options_are_words_or_values():
+    words = mapper.search_layer(
+        "gemm M=7 N=4 K=4", "simple3", objective="latency", factors="perfect", constraints=["K spatial PE.x = 4"]
+    )
+    values = mapper.search_layer(
+        mapper.gemm(M=7, N=4, K=4),
+        "simple3",
+        objective=mapper.Objective.LATENCY,
+        factors=mapper.Factors.PERFECT,
+        constraints=mapper.parse_constraint("K spatial PE.x = 4"),
+    )
+    assert words.mapping == values.mapping
+    assert words.objective is mapper.Objective.LATENCY
+    assert words.mapspace == "perfect, 1 constraints"
+
+
+def test_limits_and_progress():
+    reports = []
+    limits = mapper.Limits(min_utilization=Fraction(1))
+    found = mapper.search_layer(
+        "gemm M=64 N=64 K=64", "simple3", limits=limits, time_limit=300, on_progress=reports.append
+    )
+    assert found.cost.utilization == 1
+    assert reports and all(isinstance(report, mapper.Progress) for report in reports)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "edpp"}, "there is no objective 'edpp' (did you mean edp?)"),
+        ({"factors": "any"}, "there is no kind of factors 'any' (known: imperfect, perfect)"),
+        ({"time_limit": 0}, "a time limit is a positive number of seconds, not 0"),
+        ({"time_limit": float("nan")}, "a time limit is a positive number of seconds, not nan"),
+        ({"deterministic_limit": float("inf")}, "a deterministic limit is a positive number, not inf"),
+        ({"dataflow": "rows"}, "simple3 has no dataflow 'rows' (its spec names none)"),
+        ({"constraints": "K spatial"}, "'K spatial' is no constraint (write it as K spatial PE.x = 16)"),
+        (
+            {"constraints": ["K spatial PE.x = 4", "K spatial PE.x = 2", "keep GLB:A", "bypass GLB:A"]},
+            "K spatial PE.x = 4 contradicts K spatial PE.x = 2\nkeep GLB:A contradicts bypass GLB:A",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_searching(options, message):
+    with pytest.raises(mapper.InputError) as error:
+        mapper.search_layer("gemm M=16 N=16 K=16", "simple3", **options)
+    assert str(error.value) == message
+    if "constraints" not in options and "dataflow" not in options:
+        with pytest.raises(mapper.InputError):
+            mapper.compile_model("squeezenet", "simple3", **options)
 
 
 def test_every_name_can_be_imported_and_no_other():

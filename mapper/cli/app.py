@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from mapper.cli.guard import guarded
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-class Objective(StrEnum):
-    """What is made least; ties go to the fewest cycles."""
-
-    ENERGY = "energy"
-
-
-class Factors(StrEnum):
-    """Which loop factors the search may use."""
-
-    PERFECT = "perfect"
-
-
-CORES = os.cpu_count() or 1
+from mapper.cli.options import (
+    CORES,
+    Arch,
+    Asked,
+    Constraints,
+    Dataflow,
+    DeterministicLimit,
+    Factors,
+    Format,
+    Goal,
+    Jobs,
+    LoopFactors,
+    Mapspace,
+    MaxBytes,
+    MaxCycles,
+    MaxEnergy,
+    MaxWords,
+    MinUtilization,
+    Model,
+    Objective,
+    Output,
+    OutputFormat,
+    Shapes,
+    Tiles,
+    TimeLimit,
+)
 
 app = typer.Typer(
     name="mapper",
     no_args_is_help=True,
+    rich_markup_mode=None,  # which takes brackets for markup, and half of the time of `--help`
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,32 +47,11 @@ app = typer.Typer(
     "70 internal error, 130 interrupted.",
 )
 archs_app = typer.Typer(
-    invoke_without_command=True, help="The architectures that come with the package, and checks of your own."
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    help="The architectures that come with the package, and checks of your own.",
 )
 app.add_typer(archs_app, name="archs")
-
-Arch = Annotated[
-    str,
-    typer.Option("--arch", "-a", metavar="NAME|FILE", help="Architecture: a name of 'mapper archs', or a YAML file."),
-]
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="An ONNX file, or a short name: alexnet, resnet50, survey/alexnet, ...")
-]
-Output = Annotated[
-    Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Write schedules and summary here.")  # noqa: UP045
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Layers solved at the same time.")]
-TimeLimit = Annotated[
-    Optional[float],  # noqa: UP045
-    typer.Option("--time-limit", "-t", min=0.001, metavar="SECONDS", help="For each layer; the best found is kept."),
-]
-OutputFormat = Annotated[Format, typer.Option("--format", "-f", help="What is printed to stdout.")]
-Shapes = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--shape", metavar="INPUT=1x3x224x224", help="Shape of an input with symbolic dims; repeatable."),
-]
-Search = Annotated[Objective, typer.Option("--objective", help="What to make least.")]
-SearchFactors = Annotated[Factors, typer.Option("--factors", help="Loop factors to search: those that divide.")]
 
 
 def _version(asked: bool) -> None:
@@ -94,13 +76,23 @@ def _options(
 def compile_command(
     model: Model,
     arch: Arch,
-    objective: Search = Objective.ENERGY,
     output: Output = None,
     jobs: Jobs = CORES,
-    time_limit: TimeLimit = None,
     verify: Annotated[bool, typer.Option("--verify", help="Execute every layer's mapping and compare.")] = False,
     format: OutputFormat = Format.TABLE,
     shape: Shapes = None,
+    objective: Goal = Objective.ENERGY,
+    factors: LoopFactors = Factors.IMPERFECT,
+    mapspace: Tiles = Mapspace.UNEVEN,
+    constraint: Constraints = None,
+    dataflow: Dataflow = None,
+    max_cycles: MaxCycles = None,
+    max_energy: MaxEnergy = None,
+    max_dram_bytes: MaxBytes = None,
+    min_utilization: MinUtilization = None,
+    max_words: MaxWords = None,
+    time_limit: TimeLimit = None,
+    deterministic_limit: DeterministicLimit = None,
 ) -> None:
     """Map every layer of a model, each proven optimal.
 
@@ -108,8 +100,21 @@ def compile_command(
     """
     from mapper.cli.compile import Request, run
 
-    request = Request(model, arch, str(objective), output, jobs, time_limit, verify, format is Format.JSON, shape or [])
-    run(request)
+    asked = Asked(
+        objective,
+        factors,
+        mapspace,
+        constraint or [],
+        dataflow,
+        max_cycles,
+        max_energy,
+        max_dram_bytes,
+        min_utilization,
+        max_words or [],
+        time_limit,
+        deterministic_limit,
+    )
+    run(Request(model, arch, asked, output, jobs, verify, format is Format.JSON, shape or []))
 
 
 @app.command("map")
@@ -119,23 +124,48 @@ def map_command(
         str, typer.Argument(metavar="LAYER", help="'conv K=.. C=..', 'gemm M=.. N=.. K=..' or 'einsum ..'")
     ],
     arch: Arch,
-    objective: Search = Objective.ENERGY,
-    factors: SearchFactors = Factors.PERFECT,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", metavar="FILE", help="Write the schedule here, as YAML (or .json)."),
     ] = None,
-    time_limit: TimeLimit = None,
     format: OutputFormat = Format.TABLE,
+    objective: Goal = Objective.ENERGY,
+    factors: LoopFactors = Factors.IMPERFECT,
+    mapspace: Tiles = Mapspace.UNEVEN,
+    constraint: Constraints = None,
+    dataflow: Dataflow = None,
+    max_cycles: MaxCycles = None,
+    max_energy: MaxEnergy = None,
+    max_dram_bytes: MaxBytes = None,
+    min_utilization: MinUtilization = None,
+    max_words: MaxWords = None,
+    time_limit: TimeLimit = None,
+    deterministic_limit: DeterministicLimit = None,
 ) -> None:
     """Map one layer, proven optimal.
 
     Layers: 'conv K=256 C=48 P=27 Q=27 R=5 S=5 stride=1' (dims N G K C P Q R S, default 1, K and C per group; stride
     and dilation as 2 or 2x1), 'gemm M=16 N=16 K=16' (B for a batch), 'einsum O[m,n] += A[m,k] * B[k,n] m=4 n=4 k=4'.
+
+    Example: mapper map "gemm M=64 N=64 K=64" --arch simple3 --objective edp -c "K spatial PE.x = 16"
     """
     from mapper.cli.layer import map_layer
 
-    map_layer(layer, arch, str(objective), output, time_limit, as_json=format is Format.JSON)
+    asked = Asked(
+        objective,
+        factors,
+        mapspace,
+        constraint or [],
+        dataflow,
+        max_cycles,
+        max_energy,
+        max_dram_bytes,
+        min_utilization,
+        max_words or [],
+        time_limit,
+        deterministic_limit,
+    )
+    map_layer(layer, arch, asked, output, as_json=format is Format.JSON)
 
 
 @app.command("evaluate")

@@ -37,7 +37,7 @@ def _list(found: dict[str, str], heading: str, *, as_json: bool, text: str = "wh
 
 
 def check_architecture(file: str) -> None:
-    """Print what a valid architecture file describes: its levels, and where its numbers come from."""
+    """Print what a valid architecture file describes: its levels, its constraints, and where its numbers come from."""
     from mapper.arch import load_architecture
 
     arch = load_architecture(file)
@@ -47,6 +47,10 @@ def check_architecture(file: str) -> None:
     for level in arch.levels:
         rows.add_row(level.name, f"{arch.instances(level):,}", *_described(level, arch.energy_unit))
     console().print(rows)
+    if arch.constraints:
+        print(f"every mapping keeps to {len(arch.constraints)} constraint{'s' * (len(arch.constraints) > 1)}")
+    if arch.dataflows:
+        print(f"dataflows: {', '.join(name for name, _ in arch.dataflows)}")
     for source in arch.sources:
         print(f"source: {source}")
 

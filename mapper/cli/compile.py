@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from mapper.arch import find_spec, parse_architecture
+from mapper.cli.asked import read
 from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
+from mapper.cli.options import Asked
 from mapper.cli.output import console, energy_text, engineering, table
 from mapper.cli.progress import bar
 from mapper.errors import InputError, VerificationError
@@ -34,10 +36,9 @@ class Request:
 
     model: str
     arch: str
-    objective: str
+    asked: Asked
     output: Path | None
     jobs: int
-    time_limit_s: float | None
     verify: bool
     as_json: bool
     shapes: list[str]
@@ -49,6 +50,7 @@ def run(request: Request) -> None:
 
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
+    options = read(request.asked, arch)
     shapes = parse_shapes(request.shapes)
     if request.verify:
         from backends.execute import require_extra
@@ -59,7 +61,7 @@ def run(request: Request) -> None:
     for node in network.others:
         if node.note:
             print(f"mapper: warning: {node.op} node {node.name}: {node.note}", file=sys.stderr)
-    check_network(network, arch)
+    check_network(network, arch, options)
     paths = schedule_paths(layer.name for layer in network.layers)
     folder = Folder(request.output) if request.output else None
     if folder:
@@ -81,21 +83,14 @@ def run(request: Request) -> None:
                         )
                 advance(f"{names[0]} {result.status}")
 
-            compiled = compile_network(
-                network, arch, time_limit_s=request.time_limit_s, executor=executor, on_solved=on_solved
-            )
+            compiled = compile_network(network, arch, options, executor=executor, on_solved=on_solved)
     except KeyboardInterrupt:
         kept = f"; their schedules are kept in {folder.path}" if folder else ""
         raise KeyboardInterrupt(f"{len(finished)} of {len(network.unique)} distinct layers are solved{kept}") from None
     except BrokenProcessPool:
         kept = f"; finished schedules are kept in {folder.path}" if folder else ""
         fail(EXIT_INTERNAL, f"a solver process died, perhaps for want of memory: try --jobs 1{kept}")
-    data = summary(
-        compiled,
-        objective=request.objective,
-        schedule_of=lambda name: paths[name] if folder else None,
-        verification=None,
-    )
+    data = summary(compiled, schedule_of=lambda name: paths[name] if folder else None, verification=None)
     if folder:
         folder.write("layers.csv", layers_csv(data["layers"]))
         folder.write("summary.json", json.dumps(data, indent=2) + "\n")
@@ -156,6 +151,7 @@ def _schedule(name: str, nest: LoopNest, *, spec_name: str, unit: str, result: R
         "energy_unit": unit,
         "energy_pj": exact(result.cost.energy),
         "cycles": result.cost.cycles,
+        "objective": str(result.objective),
         "bound": exact(result.bound),
     }
     return to_yaml(Schedule(name, nest, spec_name, result.mapping, about))
@@ -164,9 +160,7 @@ def _schedule(name: str, nest: LoopNest, *, spec_name: str, unit: str, result: R
 def _verify(model: Any, compiled: Compiled) -> dict[str, Any]:
     from mapper.cli.verify import execute
 
-    mappings = {nest: result.mapping for nest, result in compiled.results.items()}
-    counts = {nest: result.cost.counts for nest, result in compiled.results.items()}
-    return execute(model, compiled.arch, mappings, counts)
+    return execute(model, compiled.arch, compiled.results)
 
 
 def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:

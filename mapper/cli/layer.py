@@ -3,48 +3,120 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mapper.arch import Architecture, load_architecture
-from mapper.cli.output import console, energy_text, table, write_text
+from mapper.cli.asked import read
+from mapper.cli.options import Asked
+from mapper.cli.output import console, energy_text, table, value_text, write_text
+from mapper.cli.progress import live
 from mapper.cost import Cost
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
-from mapper.network import exact
-from mapper.search import Status
+from mapper.network.summary import exact, finite
+from mapper.options import solve_layer
+from mapper.search import Objective, Point, Result, Status
 
 
-def map_layer(
-    layer: str, arch_name: str, objective: str, output: Path | None, time_limit_s: float | None, *, as_json: bool
-) -> None:
-    """Search one layer and print the best mapping."""
+def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, as_json: bool) -> None:
+    """Search one layer and print the best mapping, or the front and its first mapping.
+
+    KeyboardInterrupt if an interrupt ended the search, after what was found by then is printed.
+    """
     from backends.emit import Schedule, items_data, to_json, to_yaml
     from frontends.einsum import parse_layer
-    from mapper.search.cpsat import solve
 
     arch, nest = load_architecture(arch_name), parse_layer(layer)
-    result = solve(nest, arch, time_limit_s=time_limit_s)
+    options = read(asked, arch)
+    with live(options.objective, arch) as report:
+        result = solve_layer(nest, arch, options, on_progress=report)
     known = {
         "status": str(result.status),
-        "objective": objective,
+        "objective": str(result.objective),
         "mapspace": result.mapspace,
         **cost_data(result.cost, arch),
-        "bound": exact(result.bound),
-        "fewest_cycles": result.fewest_cycles,
-        "solve_s": round(result.solve_s, 3),
+        **proof_data(result),
     }
     if output:
-        about = {k: v for k, v in known.items() if k not in ("counts", "network", "solve_s")}
+        about = {k: v for k, v in known.items() if k not in ("counts", "network", "solve_s", "statistics")}
         schedule = Schedule("layer", nest, arch.name, result.mapping, about)
         write_text(output, to_json(schedule) if output.suffix == ".json" else to_yaml(schedule))
     if as_json:
         head = {"layer": str(nest), "arch": arch.name}
-        print(json.dumps({**head, **known, "mapping": items_data(result.mapping)}, indent=2))
-        return
+        front = [{**_point_data(point), "mapping": items_data(point.mapping)} for point in result.front]
+        print(json.dumps({**head, **known, "mapping": items_data(result.mapping), "front": front}, indent=2))
+    else:
+        if result.objective is Objective.PARETO:
+            print_front(result, arch)
+        print_layer(nest, arch, result.mapping, result.cost, headline(result, arch))
+    if result.statistics.interrupted:
+        raise KeyboardInterrupt("this is the best mapping found by then")
+
+
+def headline(result: Result, arch: Architecture) -> str:
+    """What is proven of a result, and how long it took."""
     optimal = result.status is Status.OPTIMAL
-    proof = "proven optimal" if optimal else f"feasible, at most {result.gap:.2%} above the optimum"
-    print_layer(nest, arch, result.mapping, result.cost, f"{proof}, {result.solve_s:.2f} s")
+    if result.objective is Objective.PARETO:
+        count = f"{len(result.front)} {'point' if len(result.front) == 1 else 'points'}"
+        proof = (
+            f"proven: the front has {count}" if optimal else f"feasible: {count} of the front, others may be missing"
+        )
+    elif optimal:
+        proof = "proven optimal"
+    elif math.isfinite(result.gap):
+        proof = f"feasible, at most {result.gap:.2%} above the optimum"
+    else:
+        proof = "feasible, with no bound"
+    if result.objective in (Objective.LATENCY, Objective.EDP):
+        proof += f" ({result.objective} {value_text(result.value, result.objective, arch.energy_unit)})"
+    stopped = "interrupted: " if result.statistics.interrupted else ""
+    return f"{stopped}{proof}, {result.statistics.wall_s:.2f} s"
+
+
+def proof_data(result: Result) -> dict[str, Any]:
+    """What is proven of a result, and how the search went, as plain data."""
+    statistics = result.statistics
+    return {
+        "bound": exact(result.bound),
+        "gap": finite(result.gap),
+        "tie_proven": result.tie_proven,
+        "solve_s": round(statistics.wall_s, 3),
+        "statistics": {
+            **asdict(statistics),
+            "incumbents": [[round(seconds, 3), exact(value)] for seconds, value in statistics.incumbents],
+        },
+    }
+
+
+def _point_data(point: Point) -> dict[str, Any]:
+    cost = point.cost
+    return {
+        "energy_pj": exact(cost.energy),
+        "cycles": cost.cycles,
+        "edp": exact(cost.edp),
+        "utilization": cost.utilization,
+    }
+
+
+def print_front(result: Result, arch: Architecture) -> None:
+    """Print the points of a front, by ascending energy."""
+    least = min(point.cost.edp for point in result.front)
+    right = ("energy", "cycles", "EDP", "utilisation")
+    rows = table(*right, "", right=right)
+    for point in result.front:
+        cost = point.cost
+        rows.add_row(
+            energy_text(cost.energy, arch.energy_unit),
+            f"{cost.cycles:,}",
+            value_text(cost.edp, Objective.EDP, arch.energy_unit),
+            f"{cost.utilization:.1%}",
+            "least EDP" if cost.edp == least else "",
+        )
+    console().print(rows)
+    print()
 
 
 def cost_data(cost: Cost, arch: Architecture) -> dict[str, Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mapper.search import Objective
+
 _PREFIXES = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 
 
@@ -50,6 +52,19 @@ def engineering(value: Fraction | float, unit: str = "") -> str:
 def energy_text(energy: Fraction, unit: str) -> str:
     """An energy in the architecture's unit, as people write it: joules, or multiples of one operation."""
     return engineering(energy / 10**12, "J") if unit == "pJ" else engineering(energy, "MAC")
+
+
+def value_text(value: Fraction, objective: Objective, unit: str) -> str:
+    """A value of an objective."""
+    from mapper.search import Objective
+
+    match objective:
+        case Objective.LATENCY:
+            return f"{int(value):,} cycles"
+        case Objective.EDP:
+            return f"{energy_text(value, unit)} x cycles"
+        case _:
+            return energy_text(value, unit)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,10 +1,16 @@
-"""A bar over layers on stderr; silent where that is no terminal."""
+"""What is done so far, on stderr: a bar over layers, or how a search goes; silent where that is no terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mapper.arch import Architecture
+    from mapper.search import Objective
+    from mapper.search import Progress as SearchProgress
+    from mapper.search.cpsat import OnProgress
 
 
 class Advance(Protocol):
@@ -35,3 +41,25 @@ def bar(title: str, total: int) -> Iterator[Advance]:
             progress.update(task, advance=1, note=note)
 
         yield advance
+
+
+@contextmanager
+def live(objective: Objective, arch: Architecture) -> Iterator[OnProgress]:
+    """A line with the best value of a search so far, its bound, the gap and the seconds."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from mapper.cli.output import console, value_text
+
+    screen = console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as shown:
+        task = shown.add_task("searching", total=None)
+
+        def report(progress: SearchProgress) -> None:
+            least = f"at least {value_text(progress.bound, objective, arch.energy_unit)}"
+            if progress.incumbent is not None and progress.gap is not None:
+                found = value_text(progress.incumbent, objective, arch.energy_unit)
+                least = f"{found}, {least}, gap {progress.gap:.2%}"
+            shown.update(task, description=least)
+
+        yield report

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,9 @@ from mapper.cli.progress import bar
 from mapper.cost import evaluate
 from mapper.errors import InputError, VerificationError
 from mapper.ir import LoopNest
-from mapper.mapping import Counts, Mapping, violations
-from mapper.network import Compiled, summary
-from mapper.search import Result, Status
+from mapper.mapping import violations
+from mapper.network import Mapped, mapped_data
+from mapper.search import Point, Result
 
 if TYPE_CHECKING:
     from frontends.onnx import OnnxModel
@@ -35,16 +34,12 @@ def verify_folder(folder: Path, *, as_json: bool) -> None:
     model = load(written.origin, written.shapes)
     if model.sha256 != written.sha256:
         raise InputError("the model has changed since it was compiled", place=written.origin, hint="compile it again")
-    compiled = _evaluated(folder, written, model)
-    paths = {name: row["schedule"] for name, row in written.rows.items()}
-    again = summary(compiled, objective=written.data["objective"], schedule_of=paths.get, verification=None)
-    for place, found, expected in _differences(written.data, again):
+    mapped = _evaluated(folder, written, model)
+    for place, found, expected in _differences(written.data, mapped_data(mapped)):
         raise VerificationError(
             f"{place} is {found!r}, the schedules give {expected!r}", place=str(folder / "summary.json")
         )
-    mappings = {nest: result.mapping for nest, result in compiled.results.items()}
-    counts = {nest: result.cost.counts for nest, result in compiled.results.items()}
-    result = execute(model, written.arch, mappings, counts)
+    result = execute(model, written.arch, mapped.results)
     if as_json:
         print(json.dumps(result, indent=2))
     else:
@@ -75,43 +70,38 @@ def _read(folder: Path) -> _Written:
         shapes = {str(name): tuple(map(int, shape)) for name, shape in about.get("shapes", {}).items()}
         rows = {str(row["name"]): row for row in data["layers"]}
         for row in rows.values():
-            Status(row["status"]), Fraction(row["bound"]), float(row["solve_s"]), folder / row["schedule"]
-        str(data["objective"])
+            folder / row["schedule"]
         return _Written(str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, data, rows)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"no folder of a compilation: {error!r}", place=str(folder)) from error
 
 
-def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Compiled:
-    """The folder's schedules, evaluated anew for the model's layers; status and bound are taken from the summary."""
+def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Point]:
+    """The folder's schedules, evaluated anew for the model's layers."""
     from backends.emit import read_schedule
 
-    results: dict[LoopNest, Result] = {}
+    points: dict[LoopNest, Point] = {}
     for layer in model.network.layers:
         if layer.name not in written.rows or layer.nest is None:
             raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
-        row = written.rows[layer.name]
-        path = folder / row["schedule"]
+        path = folder / written.rows[layer.name]["schedule"]
         schedule = read_schedule(path)
         if schedule.nest != layer.nest:
             raise InputError(f"is of another layer than {layer.name}", place=str(path))
         if broken := violations(layer.nest, written.arch, schedule.mapping):
             raise InputError("\n".join(f"illegal: {problem}" for problem in broken), place=str(path))
-        if layer.nest in results and results[layer.nest].mapping != schedule.mapping:
+        if layer.nest in points and points[layer.nest].mapping != schedule.mapping:
             raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
-        cost = evaluate(layer.nest, written.arch, schedule.mapping)
-        status, bound = Status(row["status"]), Fraction(row["bound"])
-        results[layer.nest] = Result(schedule.mapping, cost, status, bound, False, "", row["solve_s"], 0.0)
+        points[layer.nest] = Point(schedule.mapping, evaluate(layer.nest, written.arch, schedule.mapping))
     # a model compiled under its short name is read by its path here
-    return Compiled(replace(model.network, name=written.name), written.arch, results)
+    return Mapped(replace(model.network, name=written.name), written.arch, points)
 
 
 def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two summaries differ; what `expected` leaves open (the verification) is not compared."""
+    """Where a summary differs from what is expected; what that leaves open is not compared."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in expected:
-            if key != "verification":
-                yield from _differences(found.get(key), expected[key], f"{place}.{key}".lstrip("."))
+            yield from _differences(found.get(key), expected[key], f"{place}.{key}".lstrip("."))
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         for i, (a, b) in enumerate(zip(found, expected, strict=True)):
             yield from _differences(a, b, f"{place}[{i}]")
@@ -120,11 +110,13 @@ def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[s
 
 
 def execute(
-    model: OnnxModel, arch: Architecture, mappings: Dict[LoopNest, Mapping], expected: Dict[LoopNest, Counts]
+    model: OnnxModel, arch: Architecture, points: Dict[LoopNest, Result] | Dict[LoopNest, Point]
 ) -> dict[str, Any]:
     """Run a model through its mappings; the `verification` of a summary, with the first failure in words."""
     from backends.execute.network import verify_network
 
+    mappings = {nest: point.mapping for nest, point in points.items()}
+    expected = {nest: point.cost.counts for nest, point in points.items()}
     with bar("executing", len(model.network.layers)) as advance:
         found = verify_network(model, arch, mappings, expected, on_layer=lambda check: advance(check.name))
     failure = next((f"layer {c.name}: {c.mismatch}" for c in found.layers if c.mismatch), None)

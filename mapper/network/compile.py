@@ -1,147 +1,138 @@
-"""A whole network: each distinct layer solved once, in parallel, and the totals."""
+"""A whole network: each distinct layer solved once, in parallel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
+from dataclasses import dataclass, replace
 
-from mapper.arch import Architecture
-from mapper.errors import MapperError, all_of
-from mapper.ir import LoopNest, Network, Node
-from mapper.search.mapspace import Mapspace
+from mapper.arch import Architecture, Constraint, Only
+from mapper.errors import InputError, MapperError, all_of
+from mapper.ir import LoopNest, Network
+from mapper.mapping.constraints import resolve
+from mapper.network.totals import Mapped
+from mapper.options import Options, mapspace, solve_layer
 from mapper.search.result import Result
 
 OnSolved = Callable[[LoopNest, Result], None]
 """Called in the calling process whenever a layer is solved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """What a node that only moves data costs on the outermost memory: each input read, each output written once."""
-
-    node: Node
-    bytes: Fraction
-    energy: Fraction
-    cycles: int
-
-
 @dataclass(frozen=True)
-class Compiled:
-    """A network with the result of each of its distinct layers.
+class Compiled(Mapped[Result]):
+    """A network with the result of each of its distinct layers, and what was asked for."""
 
-    Layers run one after the other, so cycles and energies add; other nodes are included in the totals.
-    """
-
-    network: Network
-    arch: Architecture
-    results: Mapping[LoopNest, Result]
-
-    def result(self, layer: Node) -> Result:
-        """The result of a layer."""
-        assert layer.nest is not None
-        return self.results[layer.nest]
-
-    @cached_property
-    def transfers(self) -> tuple[Transfer, ...]:
-        """The nodes that are not mapped, in order."""
-        return tuple(transfer(node, self.arch) for node in self.network.others)
-
-    @property
-    def operations(self) -> int:
-        """Multiply-accumulates of all layers."""
-        return sum(self.result(n).cost.counts.operations for n in self.network.layers)
-
-    @property
-    def energy(self) -> Fraction:
-        """Energy of all nodes, in the architecture's energy unit."""
-        layers = sum((self.result(n).cost.energy for n in self.network.layers), Fraction(0))
-        return layers + sum(t.energy for t in self.transfers)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of all nodes."""
-        return sum(self.result(n).cost.cycles for n in self.network.layers) + sum(t.cycles for t in self.transfers)
-
-    @property
-    def home_bytes(self) -> Fraction:
-        """Bytes read from and written to the outermost memory by all nodes."""
-        layers = sum((self.result(n).cost.home_bytes for n in self.network.layers), Fraction(0))
-        return layers + sum(t.bytes for t in self.transfers)
-
-    @property
-    def latency_s(self) -> Fraction | None:
-        """Cycles at the clock, in seconds; None where the architecture has no clock."""
-        return Fraction(self.cycles, self.arch.clock_hz) if self.arch.clock_hz else None
-
-
-def transfer(node: Node, arch: Architecture) -> Transfer:
-    """The cost of moving a node's tensors, its inputs as wide as inputs of layers and its outputs as outputs."""
-    home, widths = arch.home, arch.compute.widths
-    reads, writes = home.words(node.reads, widths.input), home.words(node.writes, widths.output)
-    ports = (
-        (reads, home.read_bandwidth),
-        (writes, home.write_bandwidth),
-        (reads + writes, home.shared_bandwidth),
-    )
-    cycles = max((-(-words // bandwidth) for words, bandwidth in ports if bandwidth is not None), default=0)
-    lines = -(-reads // home.line_words), -(-writes // home.line_words)
-    return Transfer(
-        node,
-        Fraction((reads + writes) * home.word_bits, 8),
-        lines[0] * home.read_energy + lines[1] * home.write_energy + cycles * arch.leak_energy,
-        cycles,
-    )
+    options: Options
 
 
 def compile_network(
     network: Network,
     arch: Architecture,
+    options: Options | None = None,
     *,
-    time_limit_s: float | None = None,
     executor: Executor | None = None,
     on_solved: OnSolved | None = None,
 ) -> Compiled:
     """Solve each distinct layer of a network on an architecture.
 
-    `time_limit_s` bounds each layer. With an `executor` (a process pool, a dask client's executor...) layers are
-    solved in parallel there, else one after the other here. Raises InfeasibleError naming every layer that cannot be
-    mapped.
+    With an `executor` (a process pool, a dask client's executor...) layers are solved in parallel there, else one after
+    the other here. Raises what `check_network` does, before any is solved, and InfeasibleError or InputError naming
+    every layer for which the search finds no mapping, after all others. Where an interrupt ended a search,
+    KeyboardInterrupt: the layers that were finished have been passed to `on_solved`.
     """
+    options = options or Options()
+    check_network(network, arch, options)
     results: dict[LoopNest, Result] = {}
-    check_network(network, arch)
+    problems: dict[LoopNest, MapperError] = {}
 
-    def take(nest: LoopNest, result: Result) -> None:
-        results[nest] = result
+    def take(nest: LoopNest, result: Callable[[], Result]) -> None:
+        try:
+            found = result()
+        except MapperError as error:
+            problems[nest] = error
+            return
+        if found.statistics.interrupted:
+            raise KeyboardInterrupt
+        results[nest] = found
         if on_solved:
-            on_solved(nest, result)
+            on_solved(nest, found)
 
     if executor is None:
         for nest in network.unique:
-            take(nest, _solve(nest, arch, time_limit_s))
+            take(nest, lambda nest=nest: _solve(nest, arch, options))  # type: ignore[misc]
     else:
         futures: dict[Future[Result], LoopNest] = {
-            executor.submit(_solve, nest, arch, time_limit_s): nest for nest in _hardest_first(network)
+            executor.submit(_solve, nest, arch, options): nest for nest in _hardest_first(network)
         }
         for future in as_completed(futures):
-            take(futures[future], future.result())
-    return Compiled(network, arch, {nest: results[nest] for nest in network.unique})
+            take(futures[future], future.result)
+    if problem := all_of(_named(network, problems)):
+        raise problem
+    return Compiled(network, arch, {nest: results[nest] for nest in network.unique}, options)
 
 
-def check_network(network: Network, arch: Architecture) -> None:
-    """Raise InfeasibleError naming every distinct layer that has no legal mapping, before any is solved."""
-    names = {layer.nest: layer.name for layer in reversed(network.layers)}
-    problems: list[MapperError] = []
+def check_network(network: Network, arch: Architecture, options: Options | None = None) -> None:
+    """Raise InputError or InfeasibleError with all that shows before any layer is solved.
+
+    Constraints that no layer can take, and by layer those that contradict each other and memories that are too small.
+    """
+    options = options or Options()
+    problems: dict[LoopNest, MapperError] = {}
+    if problem := all_of(_idle(options.constraints, network, arch)):
+        raise problem
+    options.limits.check(arch)
+    if options.dataflow is not None:
+        arch.dataflow(options.dataflow)
     for nest in network.unique:
         try:
-            Mapspace(nest, arch).check()
+            mapspace(nest, arch, options, strict=False)
         except MapperError as error:
-            problems.append(type(error)(error.message, place=f"layer {names[nest]}", hint=error.hint))
-    found = all_of(problems)
-    if found:
-        raise found
+            problems[nest] = error
+    if problem := all_of(_named(network, problems)):
+        raise problem
+
+
+def _named(network: Network, problems: dict[LoopNest, MapperError]) -> Iterator[MapperError]:
+    """The problems of layers, each line with the name of the first layer that has it."""
+    names = {layer.nest: layer.name for layer in reversed(network.layers)}
+    for nest in network.unique:
+        if nest in problems:
+            error = problems[nest]
+            yield from (type(error)(line, place=f"layer {names[nest]}") for line in str(error).splitlines())
+
+
+def _idle(constraints: tuple[Constraint, ...], network: Network, arch: Architecture) -> Iterator[MapperError]:
+    """The constraints with names that the architecture does not have, or none of the network's layers."""
+    nests = list(network.unique)
+    for constraint in constraints:
+        parts = (
+            [replace(constraint, dims=(dim,)) for dim in constraint.dims]
+            if isinstance(constraint, Only)
+            else [constraint]
+        )
+        for part in parts:
+            found = [error for nest in nests if (error := _refusal(part, nest, arch))]
+            if nests and len(found) == len(nests):
+                yield found[0] if len({str(error) for error in found}) == 1 else _unused(part, network)
+
+
+def _refusal(constraint: Constraint, nest: LoopNest, arch: Architecture) -> MapperError | None:
+    """Why a layer cannot take a constraint, None if it can."""
+    try:
+        resolve([constraint], nest, arch, strict=True)
+    except MapperError as error:
+        return error
+    return None
+
+
+def _unused(constraint: Constraint, network: Network) -> MapperError:
+    dims = dict.fromkeys(dim for nest in network.unique for dim in nest.extents)
+    tensors = dict.fromkeys(tensor.name for nest in network.unique for tensor in nest.tensors)
+    return InputError(
+        f"no layer of {network.name} has what it names",
+        place=str(constraint),
+        hint=f"dims are {', '.join(dims)}; tensors are {', '.join(tensors)}, or go by role",
+    )
 
 
 def _hardest_first(network: Network) -> list[LoopNest]:
@@ -149,7 +140,5 @@ def _hardest_first(network: Network) -> list[LoopNest]:
     return sorted(network.unique, key=lambda nest: -sum(n > 1 for _, n in nest.dims))
 
 
-def _solve(nest: LoopNest, arch: Architecture, time_limit_s: float | None) -> Result:
-    from mapper.search.cpsat import solve
-
-    return solve(Mapspace(nest, arch), time_limit_s=time_limit_s)
+def _solve(nest: LoopNest, arch: Architecture, options: Options) -> Result:
+    return solve_layer(nest, arch, options, strict=False)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
+from mapper.ir import Node
 from mapper.network.compile import Compiled
+from mapper.network.totals import Mapped, Of
+from mapper.search import Limits, Objective, Result
 
 SCHEMA = "tilewright.summary/1"
 
@@ -18,29 +22,26 @@ def exact(value: Fraction | int) -> int | float:
     return int(value) if Fraction(value).denominator == 1 else float(value)
 
 
-def summary(
-    compiled: Compiled, *, objective: str, schedule_of: Callable[[str], str | None], verification: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The content of `summary.json`.
+def finite(value: float) -> float | None:
+    """A number for JSON, which has none that is not finite."""
+    return value if math.isfinite(value) else None
 
-    `schedule_of` gives the path of a layer's schedule, relative to the output folder, or None where none is written;
-    `verification` is None where nothing was executed. Energies are in `energy_unit`.
-    """
-    latency = compiled.latency_s
+
+def mapped_data(mapped: Mapped[Of]) -> dict[str, Any]:
+    """The part of a summary that follows from the mappings alone."""
+    latency = mapped.latency_s
     return {
-        "schema": SCHEMA,
-        "model": compiled.network.name,
-        "arch": compiled.arch.name,
-        "objective": objective,
-        "energy_unit": compiled.arch.energy_unit,
+        "model": mapped.network.name,
+        "arch": mapped.arch.name,
+        "energy_unit": mapped.arch.energy_unit,
         "totals": {
-            "energy_pj": exact(compiled.energy),
-            "cycles": compiled.cycles,
-            "macs": compiled.operations,
+            "energy_pj": exact(mapped.energy),
+            "cycles": mapped.cycles,
+            "macs": mapped.operations,
             "latency_s": None if latency is None else float(latency),
-            "dram_bytes": exact(compiled.home_bytes),
+            "dram_bytes": exact(mapped.home_bytes),
         },
-        "layers": [_layer_row(compiled, i, schedule_of) for i in range(len(compiled.network.layers))],
+        "layers": [_layer_row(mapped, layer) for layer in mapped.network.layers],
         "other_ops": [
             {
                 "name": t.node.name,
@@ -50,39 +51,82 @@ def summary(
                 "cycles": t.cycles,
                 **({"note": t.node.note} if t.node.note else {}),
             }
-            for t in compiled.transfers
+            for t in mapped.transfers
         ],
+    }
+
+
+def _layer_row(mapped: Mapped[Of], layer: Node) -> dict[str, Any]:
+    assert layer.nest is not None
+    cost = mapped.result(layer).cost
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "unique_id": mapped.network.unique[layer.nest],
+        "dims": dict(layer.nest.dims),
+        "macs": cost.counts.operations,
+        "energy_pj": exact(cost.energy),
+        "cycles": cost.cycles,
+        "edp": exact(cost.edp),
+        "utilization": cost.utilization,
+        "bottleneck": cost.bottleneck,
+        "dram_bytes": exact(cost.home_bytes),
+    }
+
+
+def summary(
+    compiled: Compiled, *, schedule_of: Callable[[str], str | None], verification: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The content of `summary.json`.
+
+    `schedule_of` gives the path of a layer's schedule, relative to the output folder, or None where none is written;
+    `verification` is None where nothing was executed. Energies are in `energy_unit`.
+    """
+    options, data = compiled.options, mapped_data(compiled)
+    rows = [
+        {**row, **_proof(compiled.result(layer)), "schedule": schedule_of(layer.name)}
+        for layer, row in zip(compiled.network.layers, data["layers"], strict=True)
+    ]
+    return {
+        "schema": SCHEMA,
+        "model": data["model"],
+        "arch": data["arch"],
+        "objective": str(options.objective),
+        "factors": str(options.factors),
+        "mapspace": "even" if options.even else "uneven",
+        "dataflow": options.dataflow,
+        "constraints": [str(constraint) for constraint in options.constraints],
+        "limits": _limits(options.limits),
+        **data,
+        "layers": rows,
         "verification": verification,
     }
 
 
-def _layer_row(compiled: Compiled, index: int, schedule_of: Callable[[str], str | None]) -> dict[str, Any]:
-    layer = compiled.network.layers[index]
-    assert layer.nest is not None
-    result = compiled.result(layer)
-    cost = result.cost
+def _limits(limits: Limits) -> dict[str, Any]:
+    caps = ("max_cycles", "max_energy", "max_dram_bytes", "min_utilization")
+    stated = {name: exact(cap) for name in caps if (cap := getattr(limits, name)) is not None}
+    return {**stated, **({"max_words": dict(limits.max_words)} if limits.max_words else {})}
+
+
+def _proof(result: Result) -> dict[str, Any]:
+    front = {"front": [[exact(p.cost.energy), p.cost.cycles] for p in result.front]}
     return {
-        "name": layer.name,
-        "op": layer.op,
-        "unique_id": compiled.network.unique[layer.nest],
-        "dims": dict(layer.nest.dims),
-        "macs": cost.counts.operations,
         "status": str(result.status),
-        "energy_pj": exact(cost.energy),
-        "cycles": cost.cycles,
-        "edp": exact(cost.edp),
         "bound": exact(result.bound),
-        "utilization": cost.utilization,
-        "bottleneck": cost.bottleneck,
-        "dram_bytes": exact(cost.home_bytes),
-        "solve_s": round(result.solve_s, 3),
-        "schedule": schedule_of(layer.name),
+        "gap": finite(result.gap),
+        "tie_proven": result.tie_proven,
+        **(front if result.objective is Objective.PARETO else {}),
+        "solve_s": round(result.statistics.wall_s, 3),
     }
 
 
 def layers_csv(rows: Iterable[dict[str, Any]]) -> str:
-    """The layers' rows as CSV, dims as `K=64 C=3`."""
+    """The layers' rows as CSV, dims as `K=64 C=3`, a front as `ENERGY:CYCLES` of each point."""
     rows = [{**row, "dims": " ".join(f"{d}={n}" for d, n in row["dims"].items())} for row in rows]
+    for row in rows:
+        if "front" in row:
+            row["front"] = " ".join(f"{energy}:{cycles}" for energy, cycles in row["front"])
     stream = io.StringIO()
     if rows:
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")

@@ -6,6 +6,7 @@ minima, and so is every point of the front of energy against cycles; the least e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,10 +19,15 @@ from mapper.search.extents import Factors
 from mapper.search.limits import NONE, Limits
 from mapper.search.mapspace import MOST, Mapspace
 from mapper.search.program import Clock, Hint, Program, Solved
+from mapper.search.reasons import why
 from mapper.search.result import Objective, Point, Progress, Result, Status, value
 from mapper.search.tables import Linear
 
 OnProgress = Callable[[Progress], None]
+PATIENCE_S = 10.0
+"""The lattice knows no time limit: it is not asked where there is less time than this."""
+MOST_POINTS = 2**15
+"""Points of a lattice, more than which it may take longer than the solver."""
 ZERO = Fraction(0)
 
 
@@ -65,12 +71,18 @@ def solve(
     limits.check(space.arch)
     clock = Clock(time_limit_s, deterministic_limit)
     known: list[Found] = []
-    if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
-        Search(replace(space, factors=Factors.PERFECT), objective, limits, clock, on_progress, known).run()
-    search = Search(space, objective, limits, clock, on_progress, known)
-    best = search.run()
+    try:
+        if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
+            smaller = replace(space, factors=Factors.PERFECT)
+            Search(smaller, objective, limits, clock, on_progress, known).run()
+        best = Search(space, objective, limits, clock, on_progress, known).run()
+    except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
+        clock.interrupted = True
+        best = Best(min(known, key=lambda f: value(objective, f.point.cost), default=None), ZERO, False)
+    if best.found is None and clock.interrupted:
+        raise KeyboardInterrupt("no mapping was found yet")
     if best.found is None:
-        raise search.nothing(best.proven)
+        raise nothing(space, limits, proven=best.proven)
     point = best.found.point
     reached = value(objective, point.cost)
     if best.bound > reached or (best.proven and best.bound != reached):
@@ -88,6 +100,13 @@ def solve(
     )
 
 
+def nothing(space: Mapspace, limits: Limits, *, proven: bool) -> InfeasibleError:
+    """The error that says why there is no mapping, or that none was found."""
+    if proven:
+        return why(space, limits)
+    return InfeasibleError("no legal mapping was found before the limit; there may be one", hint="allow more time")
+
+
 class Search:
     """One search: its problem, its clock, and the mappings that are `known`, to which it adds."""
 
@@ -103,9 +122,8 @@ class Search:
         self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
         self.on_progress, self.known = on_progress, known
         self.nest, self.arch = space.nest, space.arch
-        mapping = smallest(space)  # where partial sums are wide or there are limits, a better mapping may fit
-        self.misfits = violations(self.nest, self.arch, mapping)
-        if not known and not self.misfits and not space.broken(mapping):
+        mapping = smallest(space)
+        if not known and not violations(self.nest, self.arch, mapping) and not space.broken(mapping):
             cost = evaluate(self.nest, self.arch, mapping)
             if not any(limits.broken(self.nest, self.arch, mapping, cost)):
                 known.append(Found(Point(mapping, cost), {}))
@@ -142,17 +160,6 @@ class Search:
             case Objective.PARETO:
                 return self.front()
 
-    def nothing(self, proven: bool) -> Exception:
-        """The error that says why there is no mapping."""
-        if not proven:
-            return InfeasibleError(
-                "no legal mapping was found before the limit; there may be one", hint="allow more time"
-            )
-        if self.misfits:
-            misfits = "; ".join(self.misfits)
-            return InfeasibleError(f"no mapping is legal; even tiles of one element do not fit: {misfits}")
-        return InfeasibleError("no mapping is within the limits")
-
     # -- minima ------------------------------------------------------------------------------------------------------
 
     def least_energy(self, cycles: int | None = None, above: Fraction = ZERO) -> Best:
@@ -161,6 +168,8 @@ class Search:
         It is known that none of them takes less energy than `above`.
         """
         program, incumbent = self.program, self.incumbent(cycles)
+        if cycles is None and (shortest := self._by_lattice()):
+            return self._fewest_cycles(shortest)
         below: list[tuple[Linear, int]] = [] if cycles is None else [(program.cycles, cycles)]
         if incumbent:
             below.append((program.energy, self._less(incumbent)))
@@ -170,19 +179,43 @@ class Search:
             below=below,
             above=[(program.energy, program.energy_units(above))] if above else [],
             hint=incumbent.hint if incumbent else {},
-            on_value=self._report_energy,
+            on_value=self._on_energy,
         )
         found = self._found(solved) or incumbent
         bound = max(program.energy_of(solved.bound), above)
         if found is None:
             return Best(None, bound, solved.proven)
         energy = found.point.cost.energy
-        if solved.proven and (program.exact or bound == energy):
-            found, tied = self._tie(
-                found, lambda: (program.cycles, found.point.cost.cycles), (program.energy, program.energy_units(energy))
-            )
-            return Best(found, energy, True, tied)
-        return Best(found, min(bound, energy), False)
+        if solved.point and (bound > energy or (solved.proven and program.exact and bound != energy)):
+            raise AssertionError(f"bound {bound} against energy {energy}: {self.nest} on {self.arch.name}")
+        if solved.proven and program.exact:
+            return self._fewest_cycles(found)
+        return Best(found, min(bound, energy), bound == energy)
+
+    def _fewest_cycles(self, found: Found) -> Best:
+        """Of the mappings of the least energy, which is `found`'s, one of the fewest cycles."""
+        program, cost = self.program, found.point.cost
+        if not program.exact:
+            return Best(found, cost.energy, True)
+        same = program.energy, program.energy_units(cost.energy)
+        found, tied = self._tie(found, (program.cycles, cost.cycles), same)
+        return Best(found, cost.energy, True, tied)
+
+    def _by_lattice(self) -> Found | None:
+        """A mapping of the least energy by the other exact engine; None where it cannot or should not answer."""
+        from mapper.search.lattice import solve_lattice  # which imports numpy
+
+        hurried = self.clock.deterministic is not None or (self.clock.seconds or PATIENCE_S) < PATIENCE_S
+        points = math.prod(map(len, self.space.extents.values()))
+        if hurried or self.limits != NONE or self.space.dividing != self.space.dims.keys() or points > MOST_POINTS:
+            return None
+        mapping = solve_lattice(replace(self.space, factors=Factors.PERFECT))
+        if mapping is None:
+            return None
+        self.known.append(Found(Point(mapping, evaluate(self.nest, self.arch, mapping)), {}))
+        energy = self.known[-1].point.cost.energy
+        self._report_energy(energy, energy)
+        return self.known[-1]
 
     def least_cycles(self) -> Best:
         """The fewest cycles, and the least energy among the mappings of so many."""
@@ -193,16 +226,15 @@ class Search:
             self.clock,
             below=[(program.cycles, incumbent.point.cost.cycles - 1)] if incumbent else [],
             hint=incumbent.hint if incumbent else {},
-            on_value=self._report_cycles,
+            on_value=self._on_cycles,
         )
         found = self._found(solved) or incumbent
         if found is None:
             return Best(None, Fraction(solved.bound), solved.proven)
         cycles = found.point.cost.cycles
         if solved.proven:
-            found, tied = self._tie(
-                found, lambda: (program.energy, program.energy_units(found.point.cost.energy)), (program.cycles, cycles)
-            )
+            reached = program.energy, program.energy_units(found.point.cost.energy)
+            found, tied = self._tie(found, reached, (program.cycles, cycles))
             return Best(found, Fraction(cycles), True, tied)
         return Best(found, Fraction(min(max(1, solved.bound), cycles)), False)
 
@@ -217,11 +249,9 @@ class Search:
         self.known.append(Found(solved.point, solved.hint))
         return self.known[-1]
 
-    def _tie(
-        self, found: Found, second: Callable[[], tuple[Linear, int]], first: tuple[Linear, int]
-    ) -> tuple[Found, bool]:
+    def _tie(self, found: Found, second: tuple[Linear, int], first: tuple[Linear, int]) -> tuple[Found, bool]:
         """The mapping that is better in a `second` measure and no worse in the `first`, and whether it is the best."""
-        expression, reached = second()
+        expression, reached = second
         solved = self.program.minimise(
             expression, self.clock, below=[first, (expression, reached - 1)], hint=found.hint
         )
@@ -254,6 +284,7 @@ class Search:
         while True:
             best = min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
             product = best.point.cost.edp
+            self._report(product, energy * fastest.bound)
             cycles = min(cycles, -(-product // energy)) - 1 if energy else cycles - 1
             if cycles < fastest.bound:
                 return Best(best, product, True, True)
@@ -267,13 +298,18 @@ class Search:
 
     # -- progress ----------------------------------------------------------------------------------------------------
 
-    def _report_energy(self, units: int, bound: int) -> None:
-        self._report(self.program.energy_of(units), self.program.energy_of(bound))
+    def _on_energy(self, units: int, bound: int) -> None:
+        self._report_energy(self.program.energy_of(units), self.program.energy_of(bound))
 
-    def _report_cycles(self, cycles: int, bound: int) -> None:
-        self._report(Fraction(cycles), Fraction(max(1, bound)))
+    def _report_energy(self, energy: Fraction, bound: Fraction) -> None:
+        if self.objective in (Objective.ENERGY, Objective.PARETO):
+            self._report(energy, bound)
+
+    def _on_cycles(self, cycles: int, bound: int) -> None:
+        if self.objective is Objective.LATENCY:
+            self._report(Fraction(cycles), Fraction(max(1, bound)))
 
     def _report(self, incumbent: Fraction, bound: Fraction) -> None:
         self.clock.incumbents.append((self.clock.elapsed_s, incumbent))
         if self.on_progress:
-            self.on_progress(Progress(incumbent, bound, self.clock.elapsed_s))
+            self.on_progress(Progress(incumbent, min(bound, incumbent), self.clock.elapsed_s))

@@ -30,6 +30,11 @@ class Limits:
     max_words: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("max_energy", "max_dram_bytes", "min_utilization"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _fraction(name, getattr(self, name)))
+        if self.max_cycles is not None:
+            object.__setattr__(self, "max_cycles", math.floor(_fraction("max_cycles", self.max_cycles)))
         caps = {"max_cycles": self.max_cycles, "max_energy": self.max_energy, "max_dram_bytes": self.max_dram_bytes}
         for name, cap in (*caps.items(), *((f"max_words {memory}", words) for memory, words in self.max_words)):
             if cap is not None and cap < 0:
@@ -72,6 +77,13 @@ class Limits:
             taken = occupied(nest, arch, mapping, name)
             if taken > words:
                 yield f"its tiles take {taken:,} words of {name}, more than {words:,}"
+
+
+def _fraction(name: str, given: object) -> Fraction:
+    try:
+        return Fraction(str(given))  # 0.8 as it is written
+    except (ValueError, OverflowError):
+        raise InputError(f"{name} is {given}, which is no number") from None
 
 
 NONE = Limits()

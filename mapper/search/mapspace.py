@@ -6,18 +6,24 @@ may also be bypassed by it, unless it must keep it. `extents` says which steps l
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from mapper.arch import Architecture, Constraint, Memory
+from mapper.arch import Architecture, Axis, Constraint, FanOut, Memory
 from mapper.errors import InfeasibleError, InputError
-from mapper.ir import LoopNest, Role
+from mapper.ir import LoopNest, Rank, Role, Tensor
 from mapper.mapping import Keep, Mapping, ParFor
 from mapper.mapping.constraints import broken
 from mapper.search.extents import Factors, nests, tile_extents
+from mapper.search.halo import Boundaries, covered
 
 MOST = 2**53
 """Operations and words of a layer stay below this, so that every count fits the solver's integers."""
+
+MOST_PIECES = 2**31
+"""So do tiles of a tensor and pieces of a dim: with larger tables the solver has been seen to miss solutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,31 @@ class Mapspace:
             return outer if outer in self.extents[d] else None
         return n if -(-n // inner) == instances else None
 
+    def unrolls(self, fanout: FanOut, axis: Axis, d: str) -> bool:
+        """Whether a dim can be unrolled along an axis of a fan-out."""
+        able = fanout.unrolls_reductions() or d in self.nest.output.dims
+        return able and axis.size > 1 and (axis.dims is None or d in axis.dims)
+
+    def sliding(self, tensor: Tensor) -> tuple[Rank, ...]:
+        """The ranks of a tensor along which tiles overlap: those of several dims that can be cut."""
+        ranks = (tuple(term for term in rank if term.dim in self.dims) for rank in tensor.ranks)
+        return tuple(rank for rank in ranks if len(rank) > 1)
+
+    @cached_property
+    def halos(self) -> tuple[dict[str, int], ...]:
+        """By fan-out, the dims along which its instances can share halos, and how many of them at most."""
+        found = []
+        for fanout in self.arch.fanouts:
+            shared = (t for t in self.nest.tensors if fanout.shares_halo(t.role))
+            dims = dict.fromkeys(term.dim for t in shared for rank in self.sliding(t) for term in rank)
+            sizes = {d: math.prod(axis.size for axis in fanout.axes if self.unrolls(fanout, axis, d)) for d in dims}
+            found.append({d: size for d, size in sizes.items() if size > 1})
+        return tuple(found)
+
+    def sharing(self, tensor: Tensor, segments: Iterable[int], d: str) -> tuple[int, ...]:
+        """Those of the fan-outs below some segments whose instances can share halos of the tensor along a dim."""
+        return tuple(s for s in segments if d in self.halos[s] and self.arch.fanouts[s].shares_halo(tensor.role))
+
     @property
     def segments(self) -> int:
         """Parts of the nest that the fan-outs divide it into."""
@@ -109,13 +140,7 @@ class Mapspace:
         """By tensor, the nodes it may have below its home, outermost first."""
         found = {}
         for tensor in self.nest.tensors:
-            sliding = tuple(
-                term.dim
-                for rank in tensor.ranks
-                if sum(term.dim in self.dims for term in rank) > 1
-                for term in rank
-                if term.dim in self.dims
-            )
+            sliding = tuple(term.dim for rank in self.sliding(tensor) for term in rank)
             found[tensor.name] = tuple(
                 Slot(
                     memory.name,
@@ -142,12 +167,20 @@ class Mapspace:
             raise InputError(
                 f"{largest:.3g} operations or words are more than the search can count", place=str(self.nest)
             )
-        for fanout in self.arch.fanouts:
-            for tensor in self.nest.tensors:
-                sliding = [rank for rank in tensor.ranks if sum(t.dim in self.dims for t in rank) > 1]
-                if sliding and fanout.shares_halo(tensor.role):
+        for tensor in self.nest.tensors:
+            visits = math.prod(n for d, n in self.dims.items() if d not in tensor.dims)
+            if max(visits, *self.dims.values(), 1) >= MOST_PIECES:
+                raise InputError(
+                    f"more than {MOST_PIECES:,} tiles of {tensor.name} or in a dim are more than the search can count",
+                    place=str(self.nest),
+                )
+        for tensor in self.nest.tensors:
+            for rank in self.sliding(tensor):
+                widest = self._widest(tensor, rank)
+                if any(dim.rooms for dim in widest) and not covered(widest):
                     raise InputError(
-                        f"the search does not cover halo sharing yet, which {fanout.name} has for {tensor.name}",
+                        f"halos along {'+'.join(map(str, rank))} of {tensor.name} can be shared in more ways than the "
+                        "search has tables for",
                         place=self.arch.name,
                         hint="set halo: false to map it without, or evaluate a mapping of your own",
                     )
@@ -170,6 +203,16 @@ class Mapspace:
             raise InfeasibleError(
                 "; ".join(problems), hint=f"make the memory larger or let a tensor bypass it in {self.arch.name}"
             )
+
+    def _widest(self, tensor: Tensor, rank: Rank) -> tuple[Boundaries, ...]:
+        """All boundaries that can decide which halos of a tensor are shared along a rank."""
+        found = []
+        for term in rank:
+            rooms = tuple(self.halos[s][term.dim] for s in self.sharing(tensor, range(self.segments - 1), term.dim))
+            rolls = any(slot.rolls_along for slot in self.slots[tensor.name])
+            domains = (self.extents[term.dim],) * (2 * len(rooms) + rolls + 1)
+            found.append(Boundaries(self.dims[term.dim], term.coef, domains, rooms))
+        return tuple(found)
 
 
 def is_even(space: Mapspace, mapping: Mapping) -> bool:

@@ -60,9 +60,7 @@ class Model:
         for fanout in self.arch.fanouts:
             for axis in fanout.axes:
                 for d, counts in self.counts.items():
-                    allowed = axis.dims is None or d in axis.dims
-                    allowed &= fanout.unrolls_reductions() or d in self.nest.output.dims
-                    domain = [n for n in counts if n <= axis.size] if allowed else [1]
+                    domain = [n for n in counts if n <= axis.size] if self.space.unrolls(fanout, axis, d) else [1]
                     found[fanout.name, axis.name, d] = self.tables.variable(domain, f"s_{fanout.name}.{axis.name}_{d}")
                 factors = [found[fanout.name, axis.name, d] for d in self.space.dims]
                 used = self.tables.product(factors, f"used_{fanout.name}.{axis.name}", most=axis.size)
@@ -184,11 +182,13 @@ class Model:
                     starts[d] = self.tables.variable(values, f"below{segment}_{d}")
                     rolls = any(node.slot.rolls_along for node in nodes)
                     within = [ends[d], *(node.extent[d] for node in nodes)]
-                    for inner in within if rolls or d not in self.space.dividing else ():
+                    # a loop above all nodes may as well stand above the fan-out, unless a node could roll along it,
+                    # the fan-out cuts a shorter last piece, or where its instances lie decides what they share
+                    free = [*self._clipped(d, segment - 1, starts[d]), *self._shared(d, segment - 1)]
+                    for inner in within if rolls or free or d not in self.space.dividing else ():
                         self.nest_within(d, inner, starts[d])
-                    if not rolls:  # a loop above all nodes may as well stand above the fan-out, where that divides
-                        clipped = self._clipped(d, segment - 1, starts[d])
-                        self.model.add_max_equality(starts[d], within).only_enforce_if(*(~c for c in clipped))
+                    if not rolls:
+                        self.model.add_max_equality(starts[d], within).only_enforce_if(*(~f for f in free))
             below.insert(0, starts)
             bottom.insert(0, ends)
         return below, bottom
@@ -219,6 +219,16 @@ class Model:
                 found.append(short)
             inner = self.tables.function((inner, axis), partial(self.space.unrolled, d), f"bottom{segment}_{d}")
         return found
+
+    def _shared(self, d: str, segment: int) -> list[cp_model.IntVar]:
+        """A literal, where the fan-out below a segment can share halos along a dim: whether it unrolls it.
+
+        How far its instances are apart decides then what they share, and neighbours do not always share most.
+        """
+        if d not in self.space.halos[segment]:
+            return []
+        axes = self._axes(segment, d)
+        return [self.tables.function(axes, lambda *n: int(math.prod(n) > 1), f"shared{segment}_{d}")]
 
     def nest_within(
         self, d: str, inner: cp_model.IntVar, outer: cp_model.IntVar, literal: Literal | None = None

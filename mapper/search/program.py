@@ -20,7 +20,7 @@ from mapper.search.mapspace import Mapspace
 from mapper.search.model import Model
 from mapper.search.quantity import Quantity, cycles, energy, total
 from mapper.search.result import Point, Statistics
-from mapper.search.tables import Linear
+from mapper.search.tables import LARGEST, Linear
 from mapper.search.traffic import Traffic
 
 Hint = dict[str, int]
@@ -96,15 +96,17 @@ class Program:
             demand_even(self.built)
         self.traffic.fit(dict(limits.max_words))
         cap = limits.cycles(space.nest, space.arch)
+        cap = None if cap is None or cap >= most_cycles else cap
         self.most_cycles = most_cycles if cap is None else min(most_cycles, cap)
         self.possible = self.most_cycles >= 1
         if cap is not None and self.possible:
             _ = self.cycles
         words = limits.home_words(space.arch)
         if words is not None:
-            self.built.model.add(self.home_words <= words)
+            self.built.model.add(self.home_words <= min(LARGEST, words))
+        energy = self.energy  # whatever is minimised, its energy is checked
         if limits.max_energy is not None:
-            self.built.model.add(self.energy <= self.energy_units(limits.max_energy))
+            self.built.model.add(energy <= self.energy_units(limits.max_energy))
 
     @cached_property
     def cycles(self) -> cp_model.IntVar:
@@ -138,7 +140,7 @@ class Program:
     def energy_units(self, amount: Fraction) -> int:
         """The largest value of the integers whose energy is at most that."""
         quantity, _, unit, _ = self._quantity
-        return (amount - quantity.constant) // unit
+        return min(LARGEST, int((amount - quantity.constant) // unit))
 
     def energy_of(self, units: int) -> Fraction:
         """The energy that so many units are, at least."""
@@ -172,7 +174,7 @@ class Program:
             if name in self.built.decisions:
                 model.add_hint(self.built.decisions[name], value)
         model.minimize(expression)
-        solver = _solver(clock)
+        solver = new_solver(clock)
         status = _run(solver, model, clock, on_value)
         clock.solves += 1
         clock.branches += solver.num_branches
@@ -222,14 +224,19 @@ class Program:
         return assemble(self.space, tiles, spatial, below)
 
 
-def _solver(clock: Clock) -> cp_model.CpSolver:
+def new_solver(clock: Clock) -> cp_model.CpSolver:
+    """A solver with the parameters that suit these models, and what time is left."""
     solver = cp_model.CpSolver()
     parameters = solver.parameters
     parameters.num_workers = 1
-    parameters.linearization_level = 1
+    parameters.linearization_level = 0
+    parameters.inprocessing_probing_dtime = 0.0  # probing and vivification cost more than they spare here
+    parameters.inprocessing_minimization_dtime = 0.0
+    parameters.inprocessing_dtime_ratio = 0.0
     parameters.cp_model_probing_level = 0
     parameters.symmetry_level = 0
     parameters.max_presolve_iterations = 1
+    parameters.restart_period = 20
     parameters.catch_sigint_signal = False  # an interrupt is no time limit
     if clock.seconds is not None:
         parameters.max_time_in_seconds = max(0.001, clock.seconds - clock.elapsed_s)

@@ -74,9 +74,11 @@ def cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
     """
     arch, tables, model = traffic.arch, traffic.tables, traffic.model
     ports = [port for memory in arch.memories for port in _ports(traffic, memory)]
-    for memory, words, bandwidth in ports:
-        served = bandwidth.numerator * most * arch.instances(memory)
-        if bandwidth.denominator * tables.bound(words)[1] + served > LARGEST:
+    passing = [(memory, -(-tables.bound(words)[1] // bandwidth), bandwidth) for memory, words, bandwidth in ports]
+    # no mapping takes more cycles than operations one by one, or than all words that can pass a port of one instance
+    most = min(most, max(traffic.nest.operations, *(cycles for _, cycles, _ in passing), 1))
+    for memory, longest, bandwidth in passing:
+        if bandwidth.numerator * max(longest, most * arch.instances(memory)) > LARGEST:
             raise InputError(
                 f"the bandwidth {bandwidth} of {memory.name} has too many digits for the search of this layer",
                 place=arch.name,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ortools.sat.python import cp_model, cp_model_helper
 
 LARGEST = 2**62
 """Sums of terms, at the largest values of their variables, stay below this: the solver's integers have 64 bits."""
+
+MOST_ROWS = 100
+"""A product of more rows is stated line by line: tables so long cost the solver more than they tell it."""
 
 Linear = cp_model.LinearExpr | int
 Literal = cp_model_helper.Literal
@@ -71,6 +74,17 @@ class Tables:
             self.model.add_allowed_assignments([*free, result], rows)
         return result
 
+    def listed(
+        self, arguments: Sequence[cp_model.IntVar], rows: Mapping[tuple[int, ...], int], name: str
+    ) -> cp_model.IntVar:
+        """A variable whose value is listed for each row of values that the arguments can have; others are forbidden."""
+        free = [i for i, a in enumerate(arguments) if len(self.domain(a)) > 1]
+        result = self.variable(rows.values(), name)
+        if free:
+            listed = [(*(row[i] for i in free), value) for row, value in rows.items()]
+            self.model.add_allowed_assignments([*(arguments[i] for i in free), result], listed)
+        return result
+
     def product(self, factors: Iterable[cp_model.IntVar], name: str, most: int | None = None) -> cp_model.IntVar:
         """The product, built pairwise; with `most`, all larger values are represented by `most + 1`."""
         factors = [f for f in factors if self.domain(f) != (1,)]
@@ -89,6 +103,30 @@ class Tables:
                 result = self.function((result, factor), limited, name)
             self._functions[key] = result
         return self._functions[key]
+
+    def scaled(self, a: cp_model.IntVar, b: cp_model.IntVar, name: str) -> cp_model.IntVar:
+        """The product of two variables, without a domain of its own where that would be large.
+
+        One line for each value of the variable that has fewer takes the solver less time than many rows.
+        """
+        few, many = sorted((a, b), key=self._values)
+        steps, ends = self.domain(few), self._ends[many.index]
+        if steps == (1,):
+            return many
+        if len(steps) * self._values(many) <= MOST_ROWS:
+            return self.product((a, b), name)
+        result = self.free(steps[0] * ends[0], steps[-1] * ends[1], name)
+        chosen = [self.model.new_bool_var(f"{name}_{n}") for n in steps]
+        for n, literal in zip(steps, chosen, strict=True):
+            self.model.add(few == n).only_enforce_if(literal)
+            self.model.add(few != n).only_enforce_if(~literal)
+            self.model.add(result == n * many).only_enforce_if(literal)
+        self.model.add_exactly_one(chosen)
+        return result
+
+    def _values(self, var: cp_model.IntVar) -> float:
+        """How many values a variable can take, if they are known."""
+        return len(self._domains[var.index]) if var.index in self._domains else math.inf
 
     def bound(self, expression: Linear) -> tuple[int, int]:
         """The least and the largest value of a linear expression over the domains of its variables."""

@@ -16,6 +16,7 @@ from ortools.sat.python import cp_model
 from mapper.arch import FanOut, Memory
 from mapper.ir import Rank, Role, Tensor
 from mapper.search.extents import pieces_of
+from mapper.search.halo import Boundaries, states, unions
 from mapper.search.mapspace import Slot
 from mapper.search.model import Extents, Model, Node
 from mapper.search.tables import Linear, Literal
@@ -87,12 +88,17 @@ class Traffic:
                 factors.append(self.tables.function((length, extent[d]), rule, f"cuts_{label}_{d}"))
         count = self.tables.product(factors, f"cuts_{label}")
         plain = {t.dim for t in self._plain(tensor)}
-        volumes = [
-            self._volume(terms, extent, reach, label)
-            for terms in map(self._terms, tensor.ranks)
-            if terms and terms[0].dim not in plain
-        ]
-        return self.tables.product((self.tables.product(volumes, f"volume_{label}"), count), f"traffic_{label}")
+        volumes = []
+        for terms in map(self._terms, tensor.ranks):
+            shared = {t.dim: self.space.sharing(tensor, joined, t.dim) for t in terms}
+            if len(terms) > 1 and any(shared.values()):
+                volumes.append(self._unions(terms, shared, extent, reach, label))
+            elif terms and terms[0].dim not in plain:
+                volumes.append(self._volume(terms, extent, reach, label))
+        total = count
+        for volume in volumes:
+            total = self.tables.scaled(total, volume, f"traffic_{label}")
+        return total
 
     def _volume(self, terms: Rank, extent: Extents, reach: Extents, label: str) -> cp_model.IntVar:
         """Elements of all tiles in a rank whose tiles overlap or leave holes, rolling windows loaded once."""
@@ -114,6 +120,20 @@ class Traffic:
 
         arguments = [extent[t.dim] for t in terms] + [reach[d] for d in rolling]
         return self.tables.function(arguments, volume, f"volume_{label}")
+
+    def _unions(
+        self, terms: Rank, shared: Mapping[str, tuple[int, ...]], extent: Extents, reach: Extents, label: str
+    ) -> cp_model.IntVar:
+        """Elements of a rank that are read of all tiles, where instances below `shared` segments share their halos."""
+        dims, found = [], []
+        for t in terms:
+            d, segments = t.dim, shared[t.dim]
+            ends = [end for s in segments for end in (self.built.bottom[s][d], self.built.below[s + 1][d])]
+            ends += [reach[d]] * (reach[d] is not extent[d]) + [extent[d]]
+            rooms = tuple(self.space.halos[s][d] for s in segments)
+            dims.append(Boundaries(self.space.dims[d], t.coef, tuple(map(self.tables.domain, ends)), rooms))
+            found.append(self.tables.listed(ends, states(dims[-1])[0], f"state_{label}_{d}"))
+        return self.tables.listed(found, unions(tuple(dims)), f"union_{label}")
 
     def arrivals(self, tensor: Tensor, index: int, segment: int, *, every: bool = False) -> Linear:
         """Units that cross `segment` upwards or downwards for the kept nodes from the `index`-th on, inwards."""

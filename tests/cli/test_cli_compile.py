@@ -33,7 +33,8 @@ def test_summary_is_printed_and_written(build):
     data = json.loads((folder / "summary.json").read_text())
     assert json.loads(out) == data
     assert list(data) == [
-        "schema", "model", "arch", "objective", "energy_unit", "totals", "layers", "other_ops", "verification",
+        "schema", "model", "arch", "objective", "factors", "mapspace", "dataflow", "constraints", "limits",
+        "energy_unit", "totals", "layers", "other_ops", "verification",
     ]  # fmt: skip
     assert (data["model"], data["arch"], data["objective"], data["energy_unit"]) == ("small", "tiny", "energy", "pJ")
     assert data["verification"] is None

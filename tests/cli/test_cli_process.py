@@ -65,7 +65,7 @@ def test_a_reader_that_leaves_is_no_error():
 def test_an_interrupt_keeps_what_is_finished(tmp_path):
     folder = tmp_path / "build"
     child = subprocess.Popen(
-        [COMMAND, "compile", "resnet50", "--arch", "simple3", "-o", str(folder)],
+        [COMMAND, "compile", "resnet50", "--arch", "simple3", "--factors", "perfect", "-o", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -101,5 +101,11 @@ def test_the_python_example_runs(folder: Path) -> None:
     assert "simple3_rolling: optimal" in run([sys.executable, "examples/map_a_layer.py"], folder)
 
 
+def test_the_example_of_a_front_runs(folder: Path) -> None:
+    printed = run([sys.executable, "-W", "error", "examples/trade_energy_for_time.py"], folder)
+    assert "front of 4, optimal:" in printed
+    assert "weight_stationary: " in printed and "output_stationary: " in printed
+
+
 def test_the_shell_example_runs(folder: Path) -> None:
     assert "every count equal" in run("sh examples/compile_a_model.sh", folder)

@@ -8,11 +8,13 @@ from fractions import Fraction
 
 import pytest
 
-from mapper.arch import Architecture, Compute, Memory, Widths
-from mapper.errors import InfeasibleError
-from mapper.ir import Network, Node, Role, gemm
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
+from mapper.errors import InfeasibleError, InputError
+from mapper.ir import Network, Node, Role, conv, gemm
 from mapper.network import compile as compiling
 from mapper.network import compile_network, exact, layers_csv, summary, transfer
+from mapper.options import Options, read_constraints
+from mapper.search import Limits, Objective
 
 HOME = Memory(
     "DRAM",
@@ -114,15 +116,81 @@ def test_required_nodes_that_do_not_fit_are_named_too():
         compile_network(replace(NETWORK, nodes=NETWORK.nodes[3:4]), arch)
 
 
+# -- options -----------------------------------------------------------------------------------------------------------
+
+CONV = conv(K=2, C=2, P=2)
+MIXED = replace(NETWORK, nodes=(Node("conv", "Conv", ("x",), ("y",), CONV), *NETWORK.nodes))
+
+
+def constrained(*texts):
+    return Options(constraints=read_constraints(texts))
+
+
+def test_constraints_hold_for_the_layers_that_have_their_dims():
+    compiled = compile_network(MIXED, ARCH, constrained("C tile RF:input = 2", "keep RF:input"))
+    mapping = compiled.results[CONV].mapping
+    assert "keep RF I" in str(mapping)
+    # the role holds for every layer, the name A for those that have an A: a contradiction, but not of the convolution
+    with pytest.raises(InputError) as error:
+        compile_network(MIXED, ARCH, constrained("keep RF:input", "bypass RF:A"))
+    assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == ["layer first", "layer second"]
+
+
+@pytest.mark.parametrize("text", ["Z tile RF = 1", "keep RF:X", "PE only Z", "keep L2:O"])
+def test_constraints_that_no_layer_can_take_are_refused(text):
+    with pytest.raises(InputError, match=f"^{text}: "):
+        compile_network(MIXED, ARCH, constrained(text))
+
+
+def test_dims_of_an_only_may_be_of_different_layers():
+    mesh = FanOut("PE", (Axis("x", 2),))
+    arch = replace(ARCH, levels=(HOME, mesh, *ARCH.levels[1:]))
+    compile_network(MIXED, arch, constrained("PE only C,M"))
+    with pytest.raises(InputError, match=r"^PE only Z: no layer of net has what it names \(dims are N, G, K, C"):
+        compile_network(MIXED, arch, constrained("PE only C,Z"))
+
+
+def test_every_layer_for_which_the_search_finds_nothing_is_named_and_others_are_kept():
+    finished = []
+    options = Options(objective=Objective.LATENCY, limits=Limits(max_cycles=15))
+    with pytest.raises(InfeasibleError) as error:
+        compile_network(MIXED, ARCH, options, on_solved=lambda nest, _: finished.append(nest))
+    # 16 operations on one unit
+    assert str(error.value).startswith("layer first: ") and "\n" not in str(error.value)
+    assert finished == [CONV, SMALL]
+    with pytest.raises(InfeasibleError) as error, ThreadPoolExecutor(2) as executor:
+        compile_network(MIXED, ARCH, Options(limits=Limits(max_cycles=7)), executor=executor)
+    assert [line.partition(": ")[0] for line in str(error.value).splitlines()] == [
+        "layer conv",
+        "layer first",
+        "layer second",
+    ]
+
+
+def test_an_interrupted_search_interrupts_the_network(monkeypatch):
+    honest, finished = compiling._solve, []
+
+    def solve(nest, *rest):
+        result = honest(nest, *rest)
+        return replace(result, statistics=replace(result.statistics, interrupted=nest == SMALL))
+
+    monkeypatch.setattr(compiling, "_solve", solve)
+    with pytest.raises(KeyboardInterrupt):
+        compile_network(NETWORK, ARCH, on_solved=lambda nest, _: finished.append(nest))
+    assert finished == [LARGE]
+
+
 # -- summary -----------------------------------------------------------------------------------------------------------
 
 
 def test_summary_has_a_row_for_each_node():
     compiled = compile_network(NETWORK, ARCH)
     checked = {"passed": True}
-    data = summary(compiled, objective="energy", schedule_of=lambda name: f"{name}.yaml", verification=checked)
+    data = summary(compiled, schedule_of=lambda name: f"{name}.yaml", verification=checked)
     assert (data["schema"], data["model"], data["arch"]) == ("tilewright.summary/1", "net", "tiny")
     assert (data["objective"], data["energy_unit"], data["verification"]) == ("energy", "pJ", checked)
+    assert (data["factors"], data["mapspace"], data["dataflow"]) == ("imperfect", "uneven", None)
+    assert (data["constraints"], data["limits"]) == ([], {})
     assert data["totals"] == {
         "energy_pj": exact(compiled.energy),
         "cycles": compiled.cycles,
@@ -149,6 +217,8 @@ def test_summary_has_a_row_for_each_node():
         "cycles": cost.cycles,
         "edp": exact(cost.energy * cost.cycles),
         "bound": exact(cost.energy),
+        "gap": 0,
+        "tie_proven": True,
         "utilization": 16 / cost.cycles,
         "bottleneck": cost.bottleneck,
         "dram_bytes": exact(cost.home_bytes),
@@ -161,7 +231,7 @@ def test_summary_has_a_row_for_each_node():
 
 
 def test_csv_has_the_rows_of_the_summary():
-    data = summary(compile_network(NETWORK, ARCH), objective="energy", schedule_of=lambda _: None, verification=None)
+    data = summary(compile_network(NETWORK, ARCH), schedule_of=lambda _: None, verification=None)
     rows = list(csv.DictReader(io.StringIO(layers_csv(data["layers"]))))
     assert [row["name"] for row in rows] == ["first", "second", "third"]
     assert rows[0]["dims"] == "M=4 N=2 K=2"

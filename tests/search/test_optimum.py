@@ -8,13 +8,24 @@ from hypothesis import HealthCheck, given, settings
 from strategies import problems, reductions
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
+from mapper.divisors import divisors
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import Role, gemm, parse_nest
 from mapper.mapping import Keep, ParFor, violations
-from mapper.search import Status
-from mapper.search.cpsat import solve
-from mapper.search.exhaustive import candidates, exhaustive, mappings
-from mapper.search.mapspace import Mapspace, divisors
+from mapper.search import Factors, Mapspace, Status, cpsat
+from mapper.search.exhaustive import candidates, mappings
+from mapper.search.exhaustive import exhaustive as try_all
+
+
+def solve(nest, arch):
+    """The best mapping of perfect factors by the solver."""
+    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT))
+
+
+def exhaustive(nest, arch, **limit):
+    """The same by trying everything."""
+    return try_all(Mapspace(nest, arch, Factors.PERFECT), **limit)
+
 
 MANY = settings(max_examples=1000, suppress_health_check=HealthCheck)
 
@@ -177,7 +188,7 @@ def test_two_memories_roll_along_one_loop():
 def test_exhaustive_tries_what_it_says():
     # one dim of 4, no memory below the home: 4 = 4 on x and 1 below, 2 x 2, 1 x 4, each with the rest above
     arch = Architecture("tiny", (Memory("HOME"), FanOut("F", (Axis("x", 4),)), Compute("MAC")))
-    space = Mapspace(gemm(M=4), arch)
+    space = Mapspace(gemm(M=4), arch, Factors.PERFECT)
     assert candidates(space) == 6  # 4 as a product of three factors
     loops = {str(m).partition("\n")[2] for m in mappings(space)}
     assert loops == {
@@ -195,9 +206,10 @@ def test_exhaustive_refuses_what_it_could_not_finish():
         exhaustive(gemm(M=4, N=4), arch, limit=10)
 
 
-def test_candidates_bound_the_mappings():
+@pytest.mark.parametrize("factors", Factors)
+def test_candidates_bound_the_mappings(factors):
     arch = Architecture("tiny", (Memory("HOME"), FanOut("F", (Axis("x", 4),)), Memory("L1"), Compute("MAC")))
-    space = Mapspace(gemm(M=4, N=3), arch)
+    space = Mapspace(gemm(M=4, N=3), arch, factors)
     assert len(list(mappings(space))) == candidates(space)
 
 

@@ -11,12 +11,21 @@ from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_archit
 from mapper.errors import InfeasibleError
 from mapper.ir import Role, conv, gemm
 from mapper.mapping import violations
-from mapper.search import Status, cpsat
-from mapper.search.cpsat import solve
+from mapper.search import Factors, Mapspace, Status, cpsat, program
 from mapper.search.decode import smallest
-from mapper.search.exhaustive import exhaustive
-from mapper.search.mapspace import Mapspace
-from mapper.search.objective import Objective
+from mapper.search.exhaustive import exhaustive as try_all
+from mapper.search.quantity import Quantity
+
+
+def solve(nest, arch, **options):
+    """The best mapping of perfect factors by the solver."""
+    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), **options)
+
+
+def exhaustive(nest, arch):
+    """The same by trying everything."""
+    return try_all(Mapspace(nest, arch, Factors.PERFECT))
+
 
 LARGE = conv(K=64, C=3, P=112, Q=112, R=7, S=7, stride=(2, 2))
 SMALL = gemm(M=4, N=4, K=4)
@@ -79,6 +88,12 @@ def test_the_smallest_mapping_is_legal_unless_a_memory_is_too_small(problem):
     assert violations(*problem, smallest(space)) == []
 
 
+@pytest.fixture
+def no_lattice(monkeypatch):
+    """The solver alone answers."""
+    monkeypatch.setattr(cpsat, "MOST_POINTS", 0)
+
+
 # -- trust -------------------------------------------------------------------------------------------------------------
 
 
@@ -88,39 +103,39 @@ def test_the_same_problem_has_the_same_answer():
     assert (first.mapping, first.bound) == (second.mapping, second.bound)
 
 
-def test_a_wrong_energy_of_the_model_is_an_internal_error(monkeypatch):
-    honest = Objective.value
-    monkeypatch.setattr(Objective, "value", lambda objective, solver: honest(objective, solver) + 1)
+def test_a_wrong_energy_of_the_model_is_an_internal_error(monkeypatch, no_lattice):
+    honest = Quantity.value
+    monkeypatch.setattr(Quantity, "value", lambda objective, solver: honest(objective, solver) + 1)
     with pytest.raises(AssertionError, match=r"solver and cost model disagree on .* energy .* against"):
         solve(SMALL, SIMPLE3)
 
 
-def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch):
-    honest = cpsat.evaluate
+def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch, no_lattice):
+    honest = program.evaluate
 
     def slower(nest, arch, mapping):
         cost = honest(nest, arch, mapping)
         return replace(cost, cycles=cost.cycles + 1)
 
-    monkeypatch.setattr(cpsat, "evaluate", slower)
+    monkeypatch.setattr(program, "evaluate", slower)
     with pytest.raises(AssertionError, match=r"solver and cost model disagree on .* cycles .* against"):
         solve(SMALL, SIMPLE3)
 
 
-def test_an_illegal_mapping_of_the_solver_is_an_internal_error(monkeypatch):
-    monkeypatch.setattr(cpsat, "violations", lambda *_: ["no good"])
+def test_an_illegal_mapping_of_the_solver_is_an_internal_error(monkeypatch, no_lattice):
+    monkeypatch.setattr(program, "violations", lambda *_: ["no good"])
     with pytest.raises(AssertionError, match="no good"):
         solve(SMALL, SIMPLE3)
 
 
-def test_a_bound_above_the_energy_is_an_internal_error(monkeypatch):
-    honest = Objective.integer
+def test_a_bound_above_the_energy_is_an_internal_error(monkeypatch, no_lattice):
+    honest = Quantity.integer
 
     def dearer(objective, tables):
         expression, unit, exact = honest(objective, tables)
         return expression, unit * 2, exact
 
-    monkeypatch.setattr(Objective, "integer", dearer)
+    monkeypatch.setattr(Quantity, "integer", dearer)
     with pytest.raises(AssertionError, match=r"bound .* against energy"):
         solve(SMALL, SIMPLE3)
 

@@ -5,7 +5,7 @@ import pytest
 from mapper.arch import load_architecture
 from mapper.ir import conv, gemm
 from mapper.mapping import violations
-from mapper.search import Status
+from mapper.search import Factors, Mapspace, Objective, Status
 from mapper.search.cpsat import solve
 
 CONV2 = conv(K=256, C=48, P=27, Q=27, R=5, S=5)
@@ -31,12 +31,30 @@ TABLE = [
 @pytest.mark.parametrize(("nest", "spec", "energy"), TABLE)
 def test_energy_optimum(nest, spec, energy):
     arch = load_architecture(spec)
-    result = solve(nest, arch)
+    result = solve(Mapspace(nest, arch, Factors.PERFECT))
     assert result.status is Status.OPTIMAL
     assert result.cost.energy == result.bound == energy
     assert result.gap == 0
     assert violations(nest, arch, result.mapping) == []
 
 
+PRODUCTS = [
+    pytest.param(gemm(M=1024, N=1024, K=1024), "simple3", 4_745_854_976, 4_194_304, id="GEMM 1024^3"),
+    pytest.param(CONV2, "simple3_rolling", 808_414_368, 874_800, id="AlexNet conv2"),
+    pytest.param(CONV3, "simple3_rolling", 657_958_656, 584_064, id="AlexNet conv3"),
+    pytest.param(VGG, "simple3_rolling", 3_376_512_000, 3_612_672, id="VGG"),
+    pytest.param(CONV1, "simple3_rolling", 637_462_106, 460_992, id="ResNet-50 conv1"),
+]
+
+
+@pytest.mark.parametrize(("nest", "spec", "energy", "cycles"), PRODUCTS)
+def test_edp_optimum(nest, spec, energy, cycles):
+    result = solve(Mapspace(nest, load_architecture(spec), Factors.PERFECT), Objective.EDP)
+    assert result.status is Status.OPTIMAL
+    assert (result.cost.energy, result.cost.cycles) == (energy, cycles)
+    assert result.value == result.bound == energy * cycles
+
+
 def test_fewest_cycles_of_the_least_energy():
-    assert solve(gemm(M=1024, N=1024, K=1024), load_architecture("simple3")).cost.cycles == 4_194_304
+    space = Mapspace(gemm(M=1024, N=1024, K=1024), load_architecture("simple3"), Factors.PERFECT)
+    assert solve(space).cost.cycles == 4_194_304

@@ -1,0 +1,107 @@
+"""Options: what a search is asked for beside the layer and the machine, and the mapspace that this makes of a layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mapper.arch import Architecture, Constraint, parse_constraint
+from mapper.errors import InputError, MapperError, all_of
+from mapper.ir import LoopNest
+from mapper.mapping.constraints import resolve
+from mapper.mapping.contradictions import contradictions
+from mapper.search import Factors, Limits, Mapspace, Objective
+from mapper.search.limits import NONE
+
+if TYPE_CHECKING:
+    from mapper.search import Result
+    from mapper.search.cpsat import OnProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked of a search: what to make least, what the mapping keeps to, and when to stop.
+
+    `constraints` are the user's, beside those of the architecture's spec and of its `dataflow` of that name. With
+    `even`, each memory has one tile. Limits of time are for each layer: `time_limit` in seconds, `deterministic_limit`
+    in the solver's own units of work, which repeat. Raises InputError if one of them is no positive number.
+    """
+
+    objective: Objective = Objective.ENERGY
+    constraints: tuple[Constraint, ...] = ()
+    dataflow: str | None = None
+    factors: Factors = Factors.IMPERFECT
+    even: bool = False
+    limits: Limits = NONE
+    time_limit: float | None = None
+    deterministic_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        problem = all_of(
+            InputError(f"{what}, not {limit:g}")
+            for limit, what in (
+                (self.time_limit, "a time limit is a positive number of seconds"),
+                (self.deterministic_limit, "a deterministic limit is a positive number"),
+            )
+            if limit is not None and not (limit > 0 and math.isfinite(limit))
+        )
+        if problem:
+            raise problem
+
+
+def read_constraints(found: Iterable[str | Constraint], place: str | None = None) -> tuple[Constraint, ...]:
+    """Constraints out of texts, and those that are read already; InputError, at `place`, with all that cannot be."""
+    constraints: list[Constraint] = []
+    problems: list[MapperError] = []
+    for each in [found] if isinstance(found, str) else found:
+        try:
+            constraints += parse_constraint(each, place) if isinstance(each, str) else [each]
+        except InputError as error:
+            problems.append(error)
+    if problem := all_of(problems):
+        raise problem
+    return tuple(constraints)
+
+
+def mapspace(nest: LoopNest, arch: Architecture, options: Options, *, strict: bool = True) -> Mapspace:
+    """What the search may choose for a layer, with the constraints of the spec, the dataflow and the user.
+
+    Where not `strict`, the user's constraints on what the layer does not have are left out, as the spec's always are.
+    InputError with everything that shows without searching: names that there are not, constraints that contradict each
+    other, counts beyond the search; InfeasibleError if a memory is too small for what it must keep.
+    """
+    options.limits.check(arch)
+    dataflow = () if options.dataflow is None else arch.dataflow(options.dataflow)
+    constraints = (
+        *resolve((*arch.constraints, *dataflow), nest, arch, strict=False),
+        *resolve(options.constraints, nest, arch, strict=strict),
+    )
+    perfect = options.factors is Factors.PERFECT
+    if problem := all_of(InputError(text) for text in contradictions(constraints, nest, arch, perfect=perfect)):
+        raise problem
+    space = Mapspace(nest, arch, options.factors, tuple(dict.fromkeys(constraints)), options.even)
+    space.check()
+    return space
+
+
+def solve_layer(
+    nest: LoopNest,
+    arch: Architecture,
+    options: Options,
+    *,
+    strict: bool = True,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """The best mapping of a layer with its proof; raises what `mapspace` and the solver do."""
+    from mapper.search.cpsat import solve
+
+    return solve(
+        mapspace(nest, arch, options, strict=strict),
+        options.objective,
+        options.limits,
+        time_limit_s=options.time_limit,
+        deterministic_limit=options.deterministic_limit,
+        on_progress=on_progress,
+    )

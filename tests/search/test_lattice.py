@@ -1,0 +1,307 @@
+"""The engine without a solver finds the same optimum as trying everything, and as the solver."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import gemms, problems, reductions
+from test_reference_values import TABLE
+
+from frontends.onnx import load
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths, load_architecture
+from mapper.cost import evaluate
+from mapper.divisors import divisors
+from mapper.errors import InfeasibleError
+from mapper.ir import Role, conv, gemm, parse_nest
+from mapper.mapping import violations
+from mapper.search.cpsat import solve
+from mapper.search.exhaustive import exhaustive
+from mapper.search.extents import Factors
+from mapper.search.lattice import covers, solve_lattice
+from mapper.search.lattice.points import Lattice, factorised
+from mapper.search.mapspace import Mapspace
+
+
+@st.composite
+def covered(draw, *, limit):
+    """Random problems without what the engine does not cover."""
+    nest, arch = draw(problems(limit=limit))
+    levels, fans = [], 0
+    for level in arch.levels:
+        if isinstance(level, Memory):
+            level = replace(level, leak_energy=Fraction(0))
+            if Role.OUTPUT in level.may_keep:
+                level = replace(level, packed=False, line_words=1)
+        elif isinstance(level, FanOut):
+            fans += 1
+            if fans > 1:
+                continue
+        else:
+            level = replace(level, widths=replace(level.widths, partial=level.widths.output))
+        levels.append(level)
+    return nest, replace(arch, levels=tuple(levels))
+
+
+def least(search, nest, arch):
+    """The least energy that a search finds; None if no mapping is legal."""
+    try:
+        mapping = search(nest, arch)
+    except InfeasibleError:
+        return None
+    assert violations(nest, arch, mapping) == []
+    return evaluate(nest, arch, mapping).energy
+
+
+def lattice(nest, arch):
+    return solve_lattice(Mapspace(nest, arch, Factors.PERFECT))
+
+
+def everything(nest, arch):
+    return exhaustive(Mapspace(nest, arch, Factors.PERFECT)).mapping
+
+
+def solver(nest, arch):
+    return solve(Mapspace(nest, arch, Factors.PERFECT)).mapping
+
+
+@settings(max_examples=200, suppress_health_check=HealthCheck)
+@given(covered(limit=250))
+def test_lattice_equals_exhaustive(problem):
+    assert covers(*problem) is None
+    assert least(lattice, *problem) == least(everything, *problem)
+
+
+@settings(max_examples=40)
+@given(reductions())
+def test_lattice_equals_exhaustive_where_sums_are_added_on_the_way(problem):
+    assert least(lattice, *problem) == least(everything, *problem)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, suppress_health_check=HealthCheck)
+@given(covered(limit=2000))
+def test_lattice_equals_exhaustive_on_many(problem):
+    assert least(lattice, *problem) == least(everything, *problem)
+
+
+# -- real layers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("nest", "spec", "energy"), TABLE)
+def test_reference_values(nest, spec, energy):
+    assert least(lattice, nest, load_architecture(spec)) == energy
+
+
+DEPTHWISE = [
+    conv(G=32, K=1, C=1, P=112, Q=112, R=3, S=3),
+    conv(G=64, K=1, C=1, P=56, Q=56, R=3, S=3, stride=(2, 2)),
+    conv(G=256, K=1, C=1, P=28, Q=28, R=3, S=3),
+    conv(G=512, K=1, C=1, P=14, Q=14, R=5, S=5, stride=(2, 2)),
+    conv(G=1024, K=1, C=1, P=7, Q=7, R=3, S=3),
+]
+
+FEW = [
+    conv(K=512, C=2048, P=7, Q=7),
+    conv(K=64, C=64, P=14, Q=14, R=3, S=3),
+    conv(G=2, K=24, C=24, P=13, Q=13, R=3, S=3, dilation=(2, 2)),
+    conv(G=96, K=1, C=1, P=14, Q=14, R=3, S=3, stride=(2, 2)),
+    gemm(M=128, N=1000, K=512),
+]
+
+
+@pytest.mark.parametrize("spec", ["simple3", "eyeriss_v1"])
+@pytest.mark.parametrize("nest", FEW, ids=str)
+def test_lattice_equals_solver(nest, spec):
+    arch = load_architecture(spec)
+    assert least(lattice, nest, arch) == least(solver, nest, arch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["simple3", "eyeriss_v1"])
+def test_lattice_equals_solver_on_whole_networks(spec):
+    arch = load_architecture(spec)
+    networks = [load(name, None).network.unique for name in ("alexnet", "vgg19", "resnet50", "inception_v1")]
+    for nest in dict.fromkeys([nest for unique in networks for nest in unique] + DEPTHWISE):
+        assert covers(nest, arch) is None
+        assert least(lattice, nest, arch) == least(solver, nest, arch), str(nest)
+
+
+# -- machines of other shapes ------------------------------------------------------------------------------------------
+
+HOME = Memory("HOME", read_energy=Fraction(100), write_energy=Fraction(100))
+MAC = Compute("MAC", energy=Fraction(1))
+
+
+def memory(name, words, energy, **more):
+    return Memory(name, size_words=words, read_energy=Fraction(energy), write_energy=Fraction(energy), **more)
+
+
+SHAPES = {
+    "no fan-out": (HOME, memory("L2", 40, 10), memory("L1", 8, 1), MAC),
+    "two memories on both sides": (
+        HOME, memory("L3", 60, 20), memory("L2", 24, 8), FanOut("PE", (Axis("x", 4),)), memory("L1", 9, 2),
+        memory("L0", 4, 1), MAC,
+    ),
+    "nothing is shared": (
+        HOME, memory("L2", 30, 10), FanOut("PE", (Axis("x", 4),), multicast=frozenset(), reduce=False),
+        memory("L1", 6, 1), MAC,
+    ),
+    "sums are drained": (
+        HOME, memory("L2", 30, 10),
+        FanOut("PE", (Axis("x", 4),), reduce=False, drain=True, deliver_energy=Fraction(3), hop_energy=Fraction(1, 2)),
+        memory("L1", 6, 1), MAC,
+    ),
+    "steps along axes cost": (
+        HOME, memory("L2", 30, 10), FanOut("PE", (Axis("x", 4), Axis("y", 2)), hop_energy=Fraction(7)),
+        memory("L1", 6, 1), MAC,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@settings(max_examples=4)
+@given(nest=gemms(largest=8, operations=256))
+def test_other_shapes(name, nest):
+    arch = Architecture("shape", SHAPES[name])
+    assert covers(nest, arch) is None
+    assert least(lattice, nest, arch) == least(solver, nest, arch)
+
+
+ROLLING = {
+    "two tensors along one loop": (
+        "O[P] += I[P+R] * W[P+S] {P=4 R=2 S=2}", (HOME, memory("L1", 6, 1, rolling=True), MAC),
+    ),
+    "no further than a node above": (
+        "O[P] += I[C,P+R] * W[C,R] {C=2 P=2 R=3}",
+        (HOME, memory("L1", 5, 1, rolling=True, must_keep=frozenset({Role.INPUT, Role.OUTPUT})), MAC),
+    ),
+    "two memories along one loop": (
+        "O[P] += I[P+R] * W[R] {P=4 R=3}",
+        (HOME, memory("L2", 3, 6, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})),
+         memory("L1", 3, 1, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})), MAC),
+    ),
+    "the inner of two memories only": (
+        "O[P] += I[P+R] * W[R] {P=4 R=3}",
+        (HOME, memory("L2", 3, 6, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})),
+         memory("L1", 3, 30, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})), MAC),
+    ),
+    "below a fan-out": (
+        "O[K,P] += I[P+2*R] * W[K,R] {K=4 P=4 R=3}",
+        (HOME, memory("L2", 20, 6, rolling=True), FanOut("PE", (Axis("x", 4),)), memory("L1", 6, 1, rolling=True), MAC),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROLLING)
+def test_rolling_windows(name):
+    text, levels = ROLLING[name]
+    nest, arch = parse_nest(text), Architecture("rolling", levels)
+    assert covers(nest, arch) is None
+    assert least(lattice, nest, arch) == least(solver, nest, arch)
+
+
+WINDOWS = [
+    "O[P] += I[P+R] * W[R] {P=4 R=3}",
+    "O[P] += I[C,2*P+R] * W[C,R] {C=2 P=6 R=3}",
+    "O[K,P] += I[P+2*R] * W[K,R] {K=2 P=8 R=2}",
+    "O[P] += I[P+R] * W[P+S] {P=4 R=2 S=2}",
+]
+
+
+@st.composite
+def rolling(draw):
+    """A layer with sliding windows, and two small memories below the home, which may roll and must often be used."""
+    prices = st.integers(0, 30)
+    levels = []
+    for name in ("L2", "L1"):
+        keeps = frozenset({Role.INPUT}) | draw(st.sets(st.sampled_from(Role)))
+        must = draw(st.sampled_from([keeps, keeps & {Role.INPUT}, frozenset()]))
+        small = memory(name, draw(st.integers(2, 9)), draw(prices), may_keep=keeps, must_keep=must)
+        levels.append(replace(small, rolling=draw(st.booleans()), write_energy=Fraction(draw(prices))))
+    if draw(st.booleans()):
+        levels.insert(draw(st.integers(0, 2)), FanOut("PE", (Axis("x", 4),), deliver_energy=Fraction(draw(prices))))
+    return parse_nest(draw(st.sampled_from(WINDOWS))), Architecture("rolling", (HOME, *levels, MAC))
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(rolling())
+def test_rolling_windows_on_many(problem):
+    assert covers(*problem) is None
+    assert least(lattice, *problem) == least(
+        lambda nest, arch: solve(Mapspace(nest, arch, Factors.PERFECT)).mapping, *problem
+    )
+
+
+# -- what is not covered -----------------------------------------------------------------------------------------------
+
+
+def machine(*, home=None, mesh=None, inner=None, compute=None):
+    """A home, a fan-out and a memory, with changes."""
+    changed = ((HOME, home), (FanOut("PE", (Axis("x", 4),)), mesh), (memory("L1", 8, 1), inner), (MAC, compute))
+    return Architecture("machine", tuple(replace(level, **(change or {})) for level, change in changed))
+
+
+@pytest.mark.parametrize(
+    ("arch", "reason"),
+    [
+        (machine(mesh={"halo": True}), "PE shares halos of I"),
+        (machine(inner={"leak_energy": Fraction(1)}), "a level leaks: energy depends on cycles"),
+        (machine(home={"line_words": 4}), "HOME is accessed by lines, and may keep the output"),
+        (machine(inner={"packed": True}, compute={"widths": Widths(output=4)}), "L1 packs outputs"),
+        (machine(compute={"widths": Widths(partial=32)}), "partial sums are wider or narrower than results in HOME"),
+        (machine(home={"read_energy": Fraction(1, 10**15)}), "energies have too many digits"),
+    ],
+)
+def test_what_is_not_covered_is_named(arch, reason):
+    nest = conv(K=2, C=2, P=4, Q=4, R=3, S=3)
+    assert covers(nest, arch) == reason
+    assert solve_lattice(Mapspace(nest, arch, Factors.PERFECT)) is None
+
+
+def test_several_fan_outs_are_not_covered():
+    arch = machine()
+    assert covers(gemm(M=2), replace(arch, levels=(arch.home, FanOut("F", (Axis("y", 2),)), *arch.levels[1:])))
+
+
+def test_a_layer_that_is_too_large_is_not_covered():
+    assert covers(gemm(M=2**20, N=2**20, K=2**20), machine()) == "energies have too many digits"
+
+
+def test_a_layer_with_very_many_tile_extents_is_not_covered():
+    assert covers(gemm(M=2520, N=2520, K=2520, B=60), machine()) == "there are 1327104 tile extents, more than 262144"
+
+
+def test_halos_are_of_sliding_windows():
+    assert covers(gemm(M=8, N=8, K=8), machine(mesh={"halo": True})) is None
+
+
+def test_no_mapping_is_legal():
+    arch = machine(inner={"size_words": 2, "must_keep": frozenset(Role)})
+    with pytest.raises(InfeasibleError, match="too small by 1"):
+        solve_lattice(Mapspace(gemm(M=2, N=2), arch, Factors.PERFECT))
+
+
+# -- the lattice -------------------------------------------------------------------------------------------------------
+
+
+def test_points_are_all_combinations_of_divisors():
+    points = Lattice({"K": 12, "P": 7})
+    found = {(int(k), int(p)) for k, p in zip(points.extents["K"], points.extents["P"], strict=True)}
+    assert found == {(k, p) for k in divisors(12) for p in divisors(7)}
+    assert points.size == 12
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, []), (2, [(2, 1)]), (360, [(2, 3), (3, 2), (5, 1)]), (97, [(97, 1)])])
+def test_factorised(n, expected):
+    assert factorised(n) == expected
+
+
+def test_codes_say_what_divides():
+    points = Lattice({"K": 12, "P": 4})
+    for i in range(points.size):
+        divides = points.divides(points.codes[[i]], points.codes)
+        for j in range(points.size):
+            assert divides[j] == all(points.at(j)[d] % points.at(i)[d] == 0 for d in points.dims)
