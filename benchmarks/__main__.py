@@ -1,6 +1,6 @@
 """Print the tables of docs/benchmarks.md. CPU seconds, medians: wall time on shared machines means little.
 
-python -m benchmarks [proofs] [models] [evaluation] [executor]
+python -m benchmarks [proofs] [models] [search] [large] [evaluation] [executor]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 import mapper
 from benchmarks.evaluation import evaluation
+from benchmarks.search import large, search
 from benchmarks.timing import RUNS, median_cpu_s
 from frontends.onnx import load
 
@@ -69,7 +70,14 @@ def executor() -> None:
         )
 
 
-TABLES = {"proofs": proofs, "models": models, "evaluation": evaluation, "executor": executor}
+TABLES = {
+    "proofs": proofs,
+    "models": models,
+    "search": search,
+    "large": large,
+    "evaluation": evaluation,
+    "executor": executor,
+}
 
 if __name__ == "__main__":
     for table in sys.argv[1:] or TABLES:

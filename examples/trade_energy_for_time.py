@@ -18,13 +18,13 @@ def show(progress: mapper.Progress) -> None:
         print(f"  {progress.seconds:.1f} s: {float(progress.incumbent):,.0f} pJ, at least {float(progress.bound):,.0f}")
 
 
-result = mapper.search_layer(layer, arch, objective="pareto", time_limit=60, on_progress=show)
+result = mapper.search(layer, arch, objective="pareto", time_limit=60, on_progress=show)
 print(f"front of {len(result.front)}, {result.status}:")
 for point in result.front:
     print(f"  {float(point.cost.energy):,.0f} pJ, {point.cost.cycles:,} cycles, {point.cost.utilization:.0%} in use")
 
 limits = mapper.Limits(min_utilization=Fraction(1, 2))
 for dataflow in ("weight_stationary", "output_stationary"):
-    found = mapper.search_layer(layer, arch, dataflow=dataflow, limits=limits, time_limit=30)
+    found = mapper.search(layer, arch, dataflow=dataflow, limits=limits, time_limit=30)
     energy = float(found.cost.energy)
     print(f"{dataflow}: {energy:,.0f} pJ, {found.cost.cycles:,} cycles, {found.status}, gap {found.gap:.1%}")

@@ -3,7 +3,7 @@
     import mapper
 
     arch = mapper.load_architecture("simple3")
-    result = mapper.search_layer(mapper.gemm(M=16, N=16, K=16), arch)
+    result = mapper.search(mapper.gemm(M=16, N=16, K=16), arch)
     print(result.status, result.cost.energy, result.cost.cycles)
     print(result.mapping)
 
@@ -92,12 +92,15 @@ __all__ = [
     "parse_constraint",
     "parse_mapping",
     "parse_nest",
+    "search",
     "search_layer",
     "violations",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "search":  # the package, which can be called
+        return importlib.import_module("mapper.search")
     if name not in _HOME:
         raise AttributeError(f"module 'mapper' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOME[name]), name)

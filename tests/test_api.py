@@ -34,7 +34,7 @@ def test_options_are_words_or_values():
     )
     assert words.mapping == values.mapping
     assert words.objective is mapper.Objective.LATENCY
-    assert words.mapspace == "perfect, 1 constraints"
+    assert words.mapspace == "perfect, 1 constraint"
 
 
 def test_limits_and_progress():

@@ -1,4 +1,11 @@
-"""The search: the best mapping of a layer on an architecture, with its proof."""
+"""The search: the best mapping of a layer on an architecture, with its proof.
+
+The package can be called: `mapper.search(layer, arch, ...)` is `mapper.search_layer`, which has its types.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
 
 from mapper.search.extents import Factors
 from mapper.search.limits import Limits
@@ -6,3 +13,14 @@ from mapper.search.mapspace import Mapspace
 from mapper.search.result import Objective, Point, Progress, Result, Statistics, Status
 
 __all__ = ["Factors", "Limits", "Mapspace", "Objective", "Point", "Progress", "Result", "Statistics", "Status"]
+
+
+class _Search(ModuleType):
+    def __call__(self, *arguments: Any, **options: Any) -> Result:
+        """See `mapper.search_layer`."""
+        from mapper.api import search_layer
+
+        return search_layer(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Search

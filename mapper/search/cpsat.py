@@ -310,6 +310,7 @@ class Search:
             self._report(Fraction(cycles), Fraction(max(1, bound)))
 
     def _report(self, incumbent: Fraction, bound: Fraction) -> None:
-        self.clock.incumbents.append((self.clock.elapsed_s, incumbent))
+        now = self.clock.elapsed_s
+        self.clock.incumbents.append((now, incumbent))
         if self.on_progress:
-            self.on_progress(Progress(incumbent, min(bound, incumbent), self.clock.elapsed_s))
+            self.on_progress(Progress(incumbent, min(bound, incumbent), now))

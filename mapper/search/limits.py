@@ -43,9 +43,11 @@ class Limits:
             raise InputError(f"min_utilization is {float(self.min_utilization):g}, not a share from 0 to 1")
 
     def check(self, arch: Architecture) -> None:
-        """Raise InputError if a memory is named that the architecture does not have."""
-        names = [memory.name for memory in arch.memories]
+        """Raise InputError if `max_words` names a memory that the architecture does not have, or its outermost."""
+        names = [memory.name for memory in arch.memories[1:]]
         for name, _ in self.max_words:
+            if name == arch.home.name:
+                raise InputError(f"max_words: {name} holds whole tensors, whatever the mapping")
             if name not in names:
                 raise InputError(f"max_words: {arch.name} has no memory {name}, but {', '.join(names)}")
 

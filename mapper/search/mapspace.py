@@ -55,7 +55,8 @@ class Mapspace:
     even: bool = False
 
     def __str__(self) -> str:
-        constrained = f", {len(self.constraints)} constraints" if self.constraints else ""
+        count = len(self.constraints)
+        constrained = f", {count} constraint{'s' * (count > 1)}" if count else ""
         return f"{self.factors}{', even' if self.even else ''}{constrained}"
 
     def broken(self, mapping: Mapping) -> list[str]:

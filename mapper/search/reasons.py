@@ -99,8 +99,6 @@ def _reached(space: Mapspace, limits: Limits, *, others: bool) -> Iterator[tuple
 
 def _least_words(space: Mapspace, name: str, limits: Limits) -> int | None:
     memory = space.arch.memory(name)
-    if memory == space.arch.home:
-        return sum(memory.words(space.nest.words(t), space.arch.bits(t)) for t in space.nest.tensors)
     program = Program(space, limits)
     copies = 2 if memory.double_buffered else 1
     taken = program.traffic.tile_words(memory, max(1, memory.tile_words or 2**20))

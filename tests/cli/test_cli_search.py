@@ -127,7 +127,7 @@ def test_constraints_are_kept(solved):
 
 def test_a_dataflow_of_the_spec_is_kept_where_it_is_asked_for(solved, flows):
     free, rows = solved("gemm M=4 K=4", "-a", flows), solved("gemm M=4 K=4", "-a", flows, "--dataflow", "rows")
-    assert (free["mapspace"], rows["mapspace"]) == ("imperfect, 1 constraints", "imperfect, 3 constraints")
+    assert (free["mapspace"], rows["mapspace"]) == ("imperfect, 1 constraint", "imperfect, 3 constraints")
     assert all({"keep": "RF", "tensor": "O"} in data["mapping"] for data in (free, rows))
     unrolled = [(item["parfor"], item["step"]) for item in rows["mapping"] if "parfor" in item]
     assert [d for d, _ in unrolled] == ["M"]

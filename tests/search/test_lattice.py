@@ -36,6 +36,7 @@ def covered(draw, *, limit):
                 level = replace(level, packed=False, line_words=1)
         elif isinstance(level, FanOut):
             fans += 1
+            level = replace(level, halo=False)
             if fans > 1:
                 continue
         else:

@@ -72,7 +72,7 @@ def limits(draw, space):
         return Limits()
     factor = st.fractions(Fraction(1, 2), 2, max_denominator=8)
     cost = least.cost
-    memories = [m.name for m in space.arch.memories]
+    memories = [m.name for m in space.arch.memories[1:]]
     found = {
         "max_cycles": int(cost.cycles * draw(factor)),
         "max_energy": cost.energy * draw(factor),
@@ -155,16 +155,13 @@ def test_imperfect_and_uneven_mappings_are_never_worse(objective, problem):
 
 
 def test_imperfect_factors_fill_an_array_that_no_divisor_fills():
-    layer = gemm(M=13, N=1, K=64)
-    fast = {factors: solve(Mapspace(layer, SIMPLE3, factors), Objective.LATENCY).cost for factors in Factors}
-    # 13 of 16 columns either way; 27 of 32 on two axes need 14 + 13
-    assert fast[Factors.IMPERFECT].cycles <= fast[Factors.PERFECT].cycles
     layer = gemm(M=27, N=4, K=4096)
     free = replace(SIMPLE3, levels=tuple(replace(x, shared_bandwidth=None) if isinstance(x, Memory) else x
                                          for x in SIMPLE3.levels))  # fmt: skip
-    only = resolve([Only("PE", None, ("M", "N"))], layer, free, strict=True)
+    only = resolve([Only("PE", "x", ("M",)), Only("PE", "y", ("N",))], layer, free, strict=True)
     fast = {f: solve(Mapspace(layer, free, f, only), Objective.LATENCY).cost.cycles for f in Factors}
-    assert fast == {Factors.PERFECT: 4096 * 27 * 4 // (9 * 4 * 3), Factors.IMPERFECT: 4096 * 2}
+    # of 16 columns 9 can be in use with divisors, three times; 14 and then 13 without
+    assert fast == {Factors.PERFECT: 4096 * 3, Factors.IMPERFECT: 4096 * 2}
 
 
 def test_an_even_mapping_has_one_tile_for_each_memory():
@@ -172,17 +169,17 @@ def test_an_even_mapping_has_one_tile_for_each_memory():
     best = solve(space)
     assert best.mapspace == "imperfect, even"
     assert space.broken(best.mapping) == []
-    assert best.cost.energy > least(replace(space, even=False))
+    assert best.cost.energy >= least(replace(space, even=False))
 
 
 def test_uneven_mappings_break_evenness():
     # A rests across the loop that reloads B, in the dims of both
     home = Memory("HOME", read_energy=Fraction(100), write_energy=Fraction(100))
-    small = Memory("L1", size_words=9, must_keep=frozenset(Role), read_energy=Fraction(1))
+    small = Memory("L1", 6, must_keep=frozenset(Role), read_energy=Fraction(1), write_energy=Fraction(1))
     arch = Architecture("tiny", (home, small, Compute("MAC")))
     space = Mapspace(gemm(M=4, N=4, K=4), arch)
     uneven = solve(space)
-    assert uneven.cost.energy < least(replace(space, even=True))
+    assert (uneven.cost.energy, least(replace(space, even=True))) == (9_936, 11_552)
     assert replace(space, even=True).broken(uneven.mapping)
 
 
