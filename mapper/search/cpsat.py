@@ -78,7 +78,8 @@ def solve(
         best = Search(space, objective, limits, clock, on_progress, known).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
-        best = Best(min(known, key=lambda f: value(objective, f.point.cost), default=None), ZERO, False)
+        nearest = min(known, key=lambda f: value(objective, f.point.cost), default=None)
+        best = Best(nearest, floor(space, objective), False)
     if best.found is None and clock.interrupted:
         raise KeyboardInterrupt("no mapping was found yet")
     if best.found is None:
@@ -98,6 +99,13 @@ def solve(
         mapspace=str(space),
         statistics=clock.statistics(),
     )
+
+
+def floor(space: Mapspace, objective: Objective) -> Fraction:
+    """What every mapping takes at least: its operations, on all instances at once."""
+    energy = space.nest.operations * space.arch.compute.energy
+    cycles = Fraction(-(-space.nest.operations // space.arch.peak_operations))
+    return {Objective.LATENCY: cycles, Objective.EDP: energy * cycles}.get(objective, energy)
 
 
 def nothing(space: Mapspace, limits: Limits, *, proven: bool) -> InfeasibleError:

@@ -231,7 +231,7 @@ def test_shares(text, value):
         (["-t", "nan"], "a time limit is a positive number of seconds, not nan"),
         (["-t", "-1"], "a time limit is a positive number of seconds, not -1"),
         (["--deterministic-limit", "inf"], "a deterministic limit is a positive number, not inf"),
-        (["--max-words", "GLX=3"], "max_words: simple3 has no memory GLX, but DRAM, GLB, RF"),
+        (["--max-words", "GLX=3"], "max_words: simple3 has no memory GLX, but GLB, RF"),
         (["--max-words", "GLB"], "--max-words GLB: this is no cap on a memory (write --max-words GLB=50k)"),
         (["--max-words", "GLB=1.5"], "--max-words GLB=1.5: this is no whole number"),
         (["--max-words", "GLB=1", "--max-words", "GLB=2"], "--max-words GLB=2: GLB is given twice"),
