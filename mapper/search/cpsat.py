@@ -59,8 +59,11 @@ def solve(
     time_limit_s: float | None = None,
     deterministic_limit: float | None = None,
     on_progress: OnProgress | None = None,
+    lattice: bool = True,
 ) -> Result:
     """The best mapping of a mapspace within the limits, with its proof.
+
+    With `lattice` the engine without a solver may answer for the least energy.
 
     `time_limit_s` is in seconds of wall time, `deterministic_limit` in the solver's own units of work (about a second
     of CPU time each), which give the same answer every time; when one is over, or on an interrupt, the best mapping
@@ -74,8 +77,8 @@ def solve(
     try:
         if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
             smaller = replace(space, factors=Factors.PERFECT)
-            Search(smaller, objective, limits, clock, on_progress, known).run()
-        best = Search(space, objective, limits, clock, on_progress, known).run()
+            Search(smaller, objective, limits, clock, on_progress, known, lattice=lattice).run()
+        best = Search(space, objective, limits, clock, on_progress, known, lattice=lattice).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
         nearest = min(known, key=lambda f: value(objective, f.point.cost), default=None)
@@ -126,7 +129,10 @@ class Search:
         clock: Clock,
         on_progress: OnProgress | None,
         known: list[Found],
+        *,
+        lattice: bool,
     ) -> None:
+        self.lattice = lattice
         self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
         self.on_progress, self.known = on_progress, known
         self.nest, self.arch = space.nest, space.arch
@@ -215,7 +221,13 @@ class Search:
 
         hurried = self.clock.deterministic is not None or (self.clock.seconds or PATIENCE_S) < PATIENCE_S
         points = math.prod(map(len, self.space.extents.values()))
-        if hurried or self.limits != NONE or self.space.dividing != self.space.dims.keys() or points > MOST_POINTS:
+        if (
+            not self.lattice
+            or hurried
+            or self.limits != NONE
+            or self.space.dividing != self.space.dims.keys()
+            or points > MOST_POINTS
+        ):
             return None
         mapping = solve_lattice(replace(self.space, factors=Factors.PERFECT))
         if mapping is None:

@@ -64,7 +64,7 @@ def everything(nest, arch):
 
 
 def solver(nest, arch):
-    return solve(Mapspace(nest, arch, Factors.PERFECT)).mapping
+    return solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False).mapping
 
 
 @settings(max_examples=200, suppress_health_check=HealthCheck)

@@ -103,12 +103,17 @@ def values(search, space, objective, caps=Limits()):  # noqa: B008
     return result.cost.energy, result.cost.cycles
 
 
+def solver(space, objective, caps):
+    """The solver alone."""
+    return solve(space, objective, caps, lattice=False)
+
+
 @pytest.mark.parametrize("objective", Objective)
 @settings(max_examples=60, suppress_health_check=HealthCheck)
 @given(data=st.data())
 def test_solver_equals_exhaustive(objective, data):
     space = data.draw(mapspaces())
-    assert values(solve, space, objective) == values(exhaustive, space, objective)
+    assert values(solver, space, objective) == values(exhaustive, space, objective)
 
 
 @pytest.mark.parametrize("objective", Objective)
@@ -117,7 +122,7 @@ def test_solver_equals_exhaustive(objective, data):
 def test_solver_equals_exhaustive_within_limits(objective, data):
     space = data.draw(mapspaces())
     caps = data.draw(limits(space))
-    assert values(solve, space, objective, caps) == values(exhaustive, space, objective, caps)
+    assert values(solver, space, objective, caps) == values(exhaustive, space, objective, caps)
 
 
 @pytest.mark.slow
@@ -127,7 +132,7 @@ def test_solver_equals_exhaustive_within_limits(objective, data):
 def test_solver_equals_exhaustive_on_many(objective, data):
     space = data.draw(mapspaces())
     caps = data.draw(st.just(Limits()) | limits(space))
-    assert values(solve, space, objective, caps) == values(exhaustive, space, objective, caps)
+    assert values(solver, space, objective, caps) == values(exhaustive, space, objective, caps)
 
 
 # -- larger and smaller mapspaces --------------------------------------------------------------------------------------
@@ -215,3 +220,10 @@ def test_more_deterministic_time_is_never_worse_and_repeats(objective):
     assert [r.bound for r in found] == sorted(r.bound for r in found)
     again = solve(space, objective, deterministic_limit=0.2)
     assert (again.mapping, again.bound, again.status) == (found[2].mapping, found[2].bound, found[2].status)
+
+
+@pytest.mark.parametrize("factors", Factors)
+@pytest.mark.parametrize("objective", Objective)
+def test_the_lattice_changes_no_answer(objective, factors):
+    space = Mapspace(conv(K=32, C=16, P=14, Q=14, R=3, S=3), SIMPLE3, factors)
+    assert values(solve, space, objective) == values(solver, space, objective, Limits())

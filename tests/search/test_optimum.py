@@ -19,7 +19,7 @@ from mapper.search.exhaustive import exhaustive as try_all
 
 def solve(nest, arch):
     """The best mapping of perfect factors by the solver."""
-    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT))
+    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False)
 
 
 def exhaustive(nest, arch, **limit):

@@ -19,7 +19,7 @@ from mapper.search.quantity import Quantity
 
 def solve(nest, arch, **options):
     """The best mapping of perfect factors by the solver."""
-    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), **options)
+    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False, **options)
 
 
 def exhaustive(nest, arch):
@@ -88,12 +88,6 @@ def test_the_smallest_mapping_is_legal_unless_a_memory_is_too_small(problem):
     assert violations(*problem, smallest(space)) == []
 
 
-@pytest.fixture
-def no_lattice(monkeypatch):
-    """The solver alone answers."""
-    monkeypatch.setattr(cpsat, "MOST_POINTS", 0)
-
-
 # -- trust -------------------------------------------------------------------------------------------------------------
 
 
@@ -103,14 +97,14 @@ def test_the_same_problem_has_the_same_answer():
     assert (first.mapping, first.bound) == (second.mapping, second.bound)
 
 
-def test_a_wrong_energy_of_the_model_is_an_internal_error(monkeypatch, no_lattice):
+def test_a_wrong_energy_of_the_model_is_an_internal_error(monkeypatch):
     honest = Quantity.value
     monkeypatch.setattr(Quantity, "value", lambda objective, solver: honest(objective, solver) + 1)
     with pytest.raises(AssertionError, match=r"solver and cost model disagree on .* energy .* against"):
         solve(SMALL, SIMPLE3)
 
 
-def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch, no_lattice):
+def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch):
     honest = program.evaluate
 
     def slower(nest, arch, mapping):
@@ -122,13 +116,13 @@ def test_wrong_cycles_of_the_model_are_an_internal_error(monkeypatch, no_lattice
         solve(SMALL, SIMPLE3)
 
 
-def test_an_illegal_mapping_of_the_solver_is_an_internal_error(monkeypatch, no_lattice):
+def test_an_illegal_mapping_of_the_solver_is_an_internal_error(monkeypatch):
     monkeypatch.setattr(program, "violations", lambda *_: ["no good"])
     with pytest.raises(AssertionError, match="no good"):
         solve(SMALL, SIMPLE3)
 
 
-def test_a_bound_above_the_energy_is_an_internal_error(monkeypatch, no_lattice):
+def test_a_bound_above_the_energy_is_an_internal_error(monkeypatch):
     honest = Quantity.integer
 
     def dearer(objective, tables):
