@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
@@ -77,7 +78,7 @@ def solve(
     try:
         if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
             smaller = replace(space, factors=Factors.PERFECT)
-            Search(smaller, objective, limits, clock, on_progress, known, lattice=lattice).run()
+            Search(smaller, objective, limits, clock, on_progress, known, lattice=lattice).prepare()
         best = Search(space, objective, limits, clock, on_progress, known, lattice=lattice).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
@@ -141,7 +142,11 @@ class Search:
             cost = evaluate(self.nest, self.arch, mapping)
             if not any(limits.broken(self.nest, self.arch, mapping, cost)):
                 known.append(Found(Point(mapping, cost), {}))
-        self.program = Program(space, limits, self._most_cycles())
+
+    @cached_property
+    def program(self) -> Program:
+        """The constraint model, built when it is first asked for."""
+        return Program(self.space, self.limits, self._most_cycles())
 
     def _most_cycles(self) -> int:
         """No mapping worth having takes more: a known one is as good, or it leaks as much as that costs in all."""
@@ -155,6 +160,11 @@ class Search:
         """Of the known mappings of at most so many cycles, the one of least energy, then of fewest cycles."""
         within = (found for found in self.known if cycles is None or found.point.cost.cycles <= cycles)
         return min(within, key=lambda found: (found.point.cost.energy, found.point.cost.cycles), default=None)
+
+    def prepare(self) -> None:
+        """Learn mappings that help to search a larger mapspace."""
+        if self.objective is not Objective.ENERGY or not self._by_lattice():
+            self.run()
 
     def run(self) -> Best:
         """The best by the objective."""
@@ -181,9 +191,9 @@ class Search:
 
         It is known that none of them takes less energy than `above`.
         """
-        program, incumbent = self.program, self.incumbent(cycles)
         if cycles is None and (shortest := self._by_lattice()):
             return self._fewest_cycles(shortest)
+        program, incumbent = self.program, self.incumbent(cycles)
         below: list[tuple[Linear, int]] = [] if cycles is None else [(program.cycles, cycles)]
         if incumbent:
             below.append((program.energy, self._less(incumbent)))

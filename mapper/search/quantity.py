@@ -85,30 +85,21 @@ def cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
                 hint="round it",
             )
     found = tables.free(1, most, "cycles")
-    model.add(found >= _compute_cycles(traffic, most))
+    model.add(arch.compute.rate * found >= _steps(traffic, most * arch.compute.rate))
     for memory, words, bandwidth in ports:
         available = _instance_cycles(traffic, found, most, arch.segment[memory.name])
         model.add(bandwidth.denominator * words <= bandwidth.numerator * available)
     return found
 
 
-def _compute_cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
-    """Cycles of the compute unit: lockstep steps over its rate, rounded up; all above `most` are the same."""
-    tables, space, built, rate = traffic.tables, traffic.space, traffic.built, traffic.arch.compute.rate
-    fanouts = len(traffic.arch.fanouts)
-    whole = math.prod(n for d, n in space.dims.items() if d in space.dividing)
-    active = tables.product(
-        [built.instances(d, fanouts) for d in space.dims if d in space.dividing],
-        "active",
-        most=math.prod(fanout.size for fanout in traffic.arch.fanouts),
-    )
-    lengths = [built.joined(d, tuple(range(fanouts))) for d in space.dims if d not in space.dividing]
-    clipped = tables.product(lengths, "clipped_steps", most=most * rate)
-
-    def needed(active: int, clipped: int) -> int:
-        return min(most + 1, -(-(whole // active * clipped) // rate))
-
-    return tables.function((active, clipped), needed, "compute_cycles")
+def _steps(traffic: Traffic, most: int) -> cp_model.IntVar:
+    """Lockstep steps of the compute unit, the product of what each dim needs; no more than `most` are allowed."""
+    tables, fanouts = traffic.tables, tuple(range(len(traffic.arch.fanouts)))
+    lengths = [traffic.built.joined(d, fanouts) for d in traffic.space.dims]
+    steps = tables.constant(1)
+    for length in sorted(lengths, key=lambda length: len(tables.domain(length))):
+        steps = tables.scaled(steps, length, "steps", most)
+    return steps
 
 
 def _ports(traffic: Traffic, memory: Memory) -> Iterator[tuple[Memory, Linear, Fraction]]:

@@ -104,8 +104,10 @@ class Tables:
             self._functions[key] = result
         return self._functions[key]
 
-    def scaled(self, a: cp_model.IntVar, b: cp_model.IntVar, name: str) -> cp_model.IntVar:
+    def scaled(self, a: cp_model.IntVar, b: cp_model.IntVar, name: str, most: int | None = None) -> cp_model.IntVar:
         """The product of two variables, without a domain of its own where that would be large.
+
+        Of the products of more than `most`, only the least need be possible.
 
         One line for each value of the variable that has fewer takes the solver less time than many rows.
         """
@@ -115,7 +117,8 @@ class Tables:
             return many
         if len(steps) * self._values(many) <= MOST_ROWS:
             return self.product((a, b), name)
-        result = self.free(steps[0] * ends[0], steps[-1] * ends[1], name)
+        low, high = steps[0] * ends[0], steps[-1] * ends[1]
+        result = self.free(low, high if most is None else max(low, min(high, most)), name)
         chosen = [self.model.new_bool_var(f"{name}_{n}") for n in steps]
         for n, literal in zip(steps, chosen, strict=True):
             self.model.add(few == n).only_enforce_if(literal)
