@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mapper.network import Compiled
     from mapper.network.compile import OnSolved
     from mapper.search import Result
-    from mapper.search.cpsat import OnProgress
+    from mapper.search.reports import OnProgress
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

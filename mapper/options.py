@@ -17,7 +17,7 @@ from mapper.search.limits import NONE
 
 if TYPE_CHECKING:
     from mapper.search import Result
-    from mapper.search.cpsat import OnProgress
+    from mapper.search.reports import OnProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mapper.arch import Architecture
     from mapper.search import Objective
     from mapper.search import Progress as SearchProgress
-    from mapper.search.cpsat import OnProgress
+    from mapper.search.reports import OnProgress
 
 
 class Advance(Protocol):

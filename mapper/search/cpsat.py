@@ -7,7 +7,6 @@ minima, and so is every point of the front of energy against cycles; the least e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,12 +20,10 @@ from mapper.search.limits import NONE, Limits
 from mapper.search.mapspace import MOST, Mapspace
 from mapper.search.program import Clock, Hint, Program, Solved
 from mapper.search.reasons import why
-from mapper.search.result import Objective, Point, Progress, Result, Status, value
+from mapper.search.reports import OnProgress, Reports
+from mapper.search.result import Objective, Point, Result, Status, value
 from mapper.search.tables import Linear
 
-OnProgress = Callable[[Progress], None]
-PATIENCE_S = 10.0
-"""The lattice knows no time limit: it is not asked where there is less time than this."""
 MOST_POINTS = 2**15
 """Points of a lattice, more than which it may take longer than the solver."""
 ZERO = Fraction(0)
@@ -74,12 +71,13 @@ def solve(
     space.check()
     limits.check(space.arch)
     clock = Clock(time_limit_s, deterministic_limit)
+    reports = Reports(clock, on_progress, floor(space, objective))
     known: list[Found] = []
     try:
         if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
             smaller = replace(space, factors=Factors.PERFECT)
-            Search(smaller, objective, limits, clock, on_progress, known, lattice=lattice).prepare()
-        best = Search(space, objective, limits, clock, on_progress, known, lattice=lattice).run()
+            Search(smaller, objective, limits, clock, reports, known, lattice=lattice).prepare()
+        best = Search(space, objective, limits, clock, reports, known, lattice=lattice).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
         nearest = min(known, key=lambda f: value(objective, f.point.cost), default=None)
@@ -107,8 +105,7 @@ def solve(
 
 def floor(space: Mapspace, objective: Objective) -> Fraction:
     """What every mapping takes at least: its operations, on all instances at once."""
-    energy = space.nest.operations * space.arch.compute.energy
-    cycles = Fraction(-(-space.nest.operations // space.arch.peak_operations))
+    energy, cycles = space.nest.operations * space.arch.compute.energy, Fraction(space.fewest_cycles)
     return {Objective.LATENCY: cycles, Objective.EDP: energy * cycles}.get(objective, energy)
 
 
@@ -128,14 +125,15 @@ class Search:
         objective: Objective,
         limits: Limits,
         clock: Clock,
-        on_progress: OnProgress | None,
+        reports: Reports,
         known: list[Found],
         *,
         lattice: bool,
     ) -> None:
         self.lattice = lattice
         self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
-        self.on_progress, self.known = on_progress, known
+        self.reports, self.known = reports, known
+        self.whole = True
         self.nest, self.arch = space.nest, space.arch
         mapping = smallest(space)
         if not known and not violations(self.nest, self.arch, mapping) and not space.broken(mapping):
@@ -162,8 +160,10 @@ class Search:
         return min(within, key=lambda found: (found.point.cost.energy, found.point.cost.cycles), default=None)
 
     def prepare(self) -> None:
-        """Learn mappings that help to search a larger mapspace."""
-        if self.objective is not Objective.ENERGY or not self._by_lattice():
+        """Learn mappings that help to search a larger mapspace, of which bounds say nothing."""
+        self.whole = False
+        found, bound = self._by_lattice() if self.objective is Objective.ENERGY else (None, ZERO)
+        if found is None or found.point.cost.energy != bound:
             self.run()
 
     def run(self) -> Best:
@@ -191,8 +191,10 @@ class Search:
 
         It is known that none of them takes less energy than `above`.
         """
-        if cycles is None and (shortest := self._by_lattice()):
-            return self._fewest_cycles(shortest)
+        if cycles is None:
+            shortest, above = self._by_lattice()
+            if shortest and shortest.point.cost.energy == above:
+                return self._fewest_cycles(shortest)
         program, incumbent = self.program, self.incumbent(cycles)
         below: list[tuple[Linear, int]] = [] if cycles is None else [(program.cycles, cycles)]
         if incumbent:
@@ -225,27 +227,29 @@ class Search:
         found, tied = self._tie(found, (program.cycles, cost.cycles), same)
         return Best(found, cost.energy, True, tied)
 
-    def _by_lattice(self) -> Found | None:
-        """A mapping of the least energy by the other exact engine; None where it cannot or should not answer."""
+    def _by_lattice(self) -> tuple[Found | None, Fraction]:
+        """A mapping by the other exact engine and a bound of the energy: the best, where it had the time.
+
+        None where it cannot or should not answer: its work is not counted in a deterministic limit.
+        """
         from mapper.search.lattice import solve_lattice  # which imports numpy
 
-        hurried = self.clock.deterministic is not None or (self.clock.seconds or PATIENCE_S) < PATIENCE_S
         points = math.prod(map(len, self.space.extents.values()))
         if (
             not self.lattice
-            or hurried
+            or self.clock.over
+            or self.clock.deterministic is not None
             or self.limits != NONE
             or self.space.dividing != self.space.dims.keys()
             or points > MOST_POINTS
         ):
-            return None
-        mapping = solve_lattice(replace(self.space, factors=Factors.PERFECT))
-        if mapping is None:
-            return None
-        self.known.append(Found(Point(mapping, evaluate(self.nest, self.arch, mapping)), {}))
-        energy = self.known[-1].point.cost.energy
-        self._report_energy(energy, energy)
-        return self.known[-1]
+            return None, ZERO
+        shortest = solve_lattice(replace(self.space, factors=Factors.PERFECT), lambda: self.clock.over)
+        if shortest is None or shortest.mapping is None:
+            return None, shortest.bound if shortest else ZERO
+        self.known.append(Found(Point(shortest.mapping, evaluate(self.nest, self.arch, shortest.mapping)), {}))
+        self._report_energy(self.known[-1].point.cost.energy, shortest.bound)
+        return self.known[-1], shortest.bound
 
     def least_cycles(self) -> Best:
         """The fewest cycles, and the least energy among the mappings of so many."""
@@ -259,14 +263,15 @@ class Search:
             on_value=self._on_cycles,
         )
         found = self._found(solved) or incumbent
+        bound = max(solved.bound, self.space.fewest_cycles)
         if found is None:
-            return Best(None, Fraction(solved.bound), solved.proven)
+            return Best(None, Fraction(bound), solved.proven)
         cycles = found.point.cost.cycles
         if solved.proven:
             reached = program.energy, program.energy_units(found.point.cost.energy)
             found, tied = self._tie(found, reached, (program.cycles, cycles))
             return Best(found, Fraction(cycles), True, tied)
-        return Best(found, Fraction(min(max(1, solved.bound), cycles)), False)
+        return Best(found, Fraction(min(bound, cycles)), False)
 
     def _less(self, incumbent: Found) -> int:
         """The largest energy in the solver's integers that is less than the incumbent's."""
@@ -296,6 +301,7 @@ class Search:
             if not last.tie_proven:
                 break
             cost = last.found.point.cost
+            self.reports.start(cost.energy)
             last = self.least_energy(cost.cycles - 1, cost.energy)
         complete = last.found is None and last.proven
         return Best(first.found, first.bound, complete, complete, tuple(points))
@@ -307,12 +313,14 @@ class Search:
         has fewer than B / E cycles. So c falls, and E rises, until no mapping is left.
         """
         first = self.least_energy()
-        if first.found is None or not first.proven:
-            return Best(first.found, first.bound, first.found is None and first.proven)
+        if first.found is None:
+            return first
+        if not first.proven:
+            return Best(self._least_product_known(), first.bound * self.space.fewest_cycles, False)
         fastest = self.least_cycles()
         energy, cycles = first.bound, first.found.point.cost.cycles
         while True:
-            best = min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
+            best = self._least_product_known()
             product = best.point.cost.edp
             self._report(product, energy * fastest.bound)
             cycles = min(cycles, -(-product // energy)) - 1 if energy else cycles - 1
@@ -322,25 +330,25 @@ class Search:
             if step.found is None and step.proven:
                 return Best(best, product, True, True)
             if not step.proven or step.found is None:
-                best = min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
+                best = self._least_product_known()
                 return Best(best, min(best.point.cost.edp, max(step.bound, energy) * fastest.bound), False)
             energy, cycles = step.bound, step.found.point.cost.cycles
 
+    def _least_product_known(self) -> Found:
+        return min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))
+
     # -- progress ----------------------------------------------------------------------------------------------------
 
-    def _on_energy(self, units: int, bound: int) -> None:
-        self._report_energy(self.program.energy_of(units), self.program.energy_of(bound))
+    def _on_energy(self, units: int | None, bound: int) -> None:
+        self._report_energy(None if units is None else self.program.energy_of(units), self.program.energy_of(bound))
 
-    def _report_energy(self, energy: Fraction, bound: Fraction) -> None:
+    def _report_energy(self, energy: Fraction | None, bound: Fraction) -> None:
         if self.objective in (Objective.ENERGY, Objective.PARETO):
             self._report(energy, bound)
 
-    def _on_cycles(self, cycles: int, bound: int) -> None:
+    def _on_cycles(self, cycles: int | None, bound: int) -> None:
         if self.objective is Objective.LATENCY:
-            self._report(Fraction(cycles), Fraction(max(1, bound)))
+            self._report(None if cycles is None else Fraction(cycles), Fraction(bound))
 
-    def _report(self, incumbent: Fraction, bound: Fraction) -> None:
-        now = self.clock.elapsed_s
-        self.clock.incumbents.append((now, incumbent))
-        if self.on_progress:
-            self.on_progress(Progress(incumbent, min(bound, incumbent), now))
+    def _report(self, incumbent: Fraction | None, bound: Fraction) -> None:
+        self.reports.add(incumbent, bound if self.whole else ZERO)

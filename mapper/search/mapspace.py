@@ -132,6 +132,11 @@ class Mapspace:
         return tuple(s for s in segments if d in self.halos[s] and self.arch.fanouts[s].shares_halo(tensor.role))
 
     @property
+    def fewest_cycles(self) -> int:
+        """Cycles that every mapping takes at least: those of all instances at work all the time."""
+        return -(-self.nest.operations // self.arch.peak_operations)
+
+    @property
     def segments(self) -> int:
         """Parts of the nest that the fan-outs divide it into."""
         return len(self.arch.fanouts) + 1

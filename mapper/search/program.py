@@ -26,6 +26,8 @@ from mapper.search.traffic import Traffic
 Hint = dict[str, int]
 """Values of decisions by name, to start from: also those of another program."""
 
+OnValue = Callable[[int | None, int], None]
+
 
 @dataclass
 class Clock:
@@ -155,11 +157,11 @@ class Program:
         below: list[tuple[Linear, int]] | None = None,
         above: list[tuple[Linear, int]] | None = None,
         hint: Hint | None = None,
-        on_value: Callable[[int, int], None] | None = None,
+        on_value: OnValue | None = None,
     ) -> Solved:
         """A mapping of the least value of an expression, among those that keep (expression, bound) pairs.
 
-        `on_value` is called with the value and the bound whenever a better mapping is found.
+        `on_value` is called with the value of a mapping (None: no new one) and a bound whenever one gets better.
         """
         if not self.possible:
             return Solved(None, {}, 0, True)
@@ -246,7 +248,7 @@ def new_solver(clock: Clock) -> cp_model.CpSolver:
 
 
 class _OnSolution(cp_model.CpSolverSolutionCallback):
-    def __init__(self, on_value: Callable[[int, int], None]) -> None:
+    def __init__(self, on_value: OnValue) -> None:
         super().__init__()
         self.on_value = on_value
 
@@ -255,10 +257,13 @@ class _OnSolution(cp_model.CpSolverSolutionCallback):
 
 
 def _run(
-    solver: cp_model.CpSolver, model: cp_model.CpModel, clock: Clock, on_value: Callable[[int, int], None] | None
+    solver: cp_model.CpSolver, model: cp_model.CpModel, clock: Clock, on_value: OnValue | None
 ) -> cp_model.CpSolverStatus:
     """Solve in a thread, so that an interrupt reaches this one: it ends the solve, and what is found by then counts."""
-    callback = _OnSolution(on_value) if on_value else None
+    callback = None
+    if on_value:
+        callback = _OnSolution(on_value)
+        solver.best_bound_callback = lambda bound: on_value(None, round(bound))
     with ThreadPoolExecutor(1) as thread:
         solved = thread.submit(solver.solve, model, callback)
         try:

@@ -85,6 +85,7 @@ def cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
                 hint="round it",
             )
     found = tables.free(1, most, "cycles")
+    model.add(found >= traffic.space.fewest_cycles)
     model.add(arch.compute.rate * found >= _steps(traffic, most * arch.compute.rate))
     for memory, words, bandwidth in ports:
         available = _instance_cycles(traffic, found, most, arch.segment[memory.name])

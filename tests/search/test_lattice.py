@@ -56,7 +56,11 @@ def least(search, nest, arch):
 
 
 def lattice(nest, arch):
-    return solve_lattice(Mapspace(nest, arch, Factors.PERFECT))
+    shortest = solve_lattice(Mapspace(nest, arch, Factors.PERFECT))
+    if shortest is None or shortest.mapping is None:
+        return None
+    assert evaluate(nest, arch, shortest.mapping).energy == shortest.bound
+    return shortest.mapping
 
 
 def everything(nest, arch):

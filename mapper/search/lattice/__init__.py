@@ -10,6 +10,10 @@ through the cases in the order of their bounds. All decisions are made in intege
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
 from mapper.cost import evaluate
 from mapper.mapping import Mapping, violations
 from mapper.search.decode import assemble
@@ -20,13 +24,22 @@ from mapper.search.lattice.search import Found, Search
 from mapper.search.lattice.spatial import on_axes
 from mapper.search.mapspace import Mapspace
 
-__all__ = ["covers", "solve_lattice"]
+__all__ = ["Shortest", "covers", "solve_lattice"]
 
 
-def solve_lattice(space: Mapspace) -> Mapping | None:
-    """A mapping of least energy; None where the engine does not cover the mapspace, whose factors must be perfect.
+@dataclass(frozen=True, slots=True)
+class Shortest:
+    """The best mapping found, None if there was no time to find one; the energy that every mapping takes at least."""
 
-    Raises InfeasibleError if no mapping is legal.
+    mapping: Mapping | None
+    bound: Fraction
+
+
+def solve_lattice(space: Mapspace, over: Callable[[], bool] = lambda: False) -> Shortest | None:
+    """A mapping of least energy, whose energy is the bound, or the best so far when time is `over`.
+
+    None where the engine does not cover the mapspace, whose factors must be perfect. Raises InfeasibleError if no
+    mapping is legal.
     """
     if space.factors is not Factors.PERFECT or space.constraints or space.even:
         return None
@@ -34,18 +47,22 @@ def solve_lattice(space: Mapspace) -> Mapping | None:
         return None
     space.check()
     cases = Cases(space)
-    found = Search(cases).run()
-    assert found is not None, f"no mapping found, though one-word tiles fit: {space.nest} on {space.arch.name}"
-    mapping = _mapping(cases, found)
+    found, bound = Search(cases).run(over)
     price = space.arch.prices
+    operations = space.nest.operations * price.operation
+    bound_energy = Fraction(bound + operations, price.denominator)
+    if found is None:
+        assert over(), f"no mapping found, though one-word tiles fit: {space.nest} on {space.arch.name}"
+        return Shortest(None, bound_energy)
+    mapping = _mapping(cases, found)
     energy = evaluate(space.nest, space.arch, mapping).energy * price.denominator
     broken = violations(space.nest, space.arch, mapping)
-    if broken or energy != found.energy + space.nest.operations * price.operation:
+    if broken or energy != found.energy + operations:
         raise AssertionError(
             f"the lattice and the cost model disagree on {space.nest} on {space.arch.name}: "
             f"energy {found.energy} against {energy}; {broken}\n{mapping}"
         )
-    return mapping
+    return Shortest(mapping, bound_energy)
 
 
 def _mapping(cases: Cases, found: Found) -> Mapping:

@@ -8,6 +8,7 @@ bound. The search ends when no bound is below the energy of the best mapping: th
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -77,11 +78,13 @@ class Search:
         """What a case must cost at most to matter."""
         return LARGEST - 1 if self.best is None else self.best.energy - 1
 
-    def run(self) -> Found | None:
-        """The best mapping; None if there is none."""
+    def run(self, over: Callable[[], bool]) -> tuple[Found | None, int]:
+        """The best mapping, None if there is none, or none yet when time is `over`; and a bound of its energy."""
         for number, plan in enumerate(self.cases.plans):
             self._push(int(self.cases.quick(plan, free=True).min()), Stage.FREE, number)
         while self._queue and self._queue[0][0] <= self.limit:
+            if over():
+                return self.best, self._queue[0][0]
             bound, stage, number, spread = heapq.heappop(self._queue)
             if -stage == Stage.FREE:
                 self._start(number)
@@ -93,7 +96,7 @@ class Search:
                 self._tune(number, spread, bound)
             else:
                 self._list(number, spread, bound)
-        return self.best
+        return self.best, self.best.energy if self.best else 0
 
     def _push(self, bound: int, stage: Stage, plan: int, spread: int = -1) -> None:
         if bound <= self.limit:
