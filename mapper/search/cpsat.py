@@ -132,14 +132,13 @@ class Search:
     ) -> None:
         self.lattice = lattice
         self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
-        self.reports, self.known = reports, known
-        self.whole = True
+        self.reports, self.known, self.whole = reports, known, True
         self.nest, self.arch = space.nest, space.arch
         mapping = smallest(space)
         if not known and not violations(self.nest, self.arch, mapping) and not space.broken(mapping):
             cost = evaluate(self.nest, self.arch, mapping)
             if not any(limits.broken(self.nest, self.arch, mapping, cost)):
-                known.append(Found(Point(mapping, cost), {}))
+                self._learn(Point(mapping, cost), {})
 
     @cached_property
     def program(self) -> Program:
@@ -224,7 +223,10 @@ class Search:
         if not program.exact:
             return Best(found, cost.energy, True)
         same = program.energy, program.energy_units(cost.energy)
-        found, tied = self._tie(found, (program.cycles, cost.cycles), same)
+        fewer = cost.cycles - 1
+        if self.objective is Objective.EDP:  # only those that lessen the product matter
+            fewer = min(fewer, self._cycles_below(self._least_product_known().point.cost.edp, cost.energy))
+        found, tied = self._tie(found, (program.cycles, fewer), same)
         return Best(found, cost.energy, True, tied)
 
     def _by_lattice(self) -> tuple[Found | None, Fraction]:
@@ -247,9 +249,9 @@ class Search:
         shortest = solve_lattice(replace(self.space, factors=Factors.PERFECT), lambda: self.clock.over)
         if shortest is None or shortest.mapping is None:
             return None, shortest.bound if shortest else ZERO
-        self.known.append(Found(Point(shortest.mapping, evaluate(self.nest, self.arch, shortest.mapping)), {}))
-        self._report_energy(self.known[-1].point.cost.energy, shortest.bound)
-        return self.known[-1], shortest.bound
+        found = self._learn(Point(shortest.mapping, evaluate(self.nest, self.arch, shortest.mapping)), {})
+        self._report_energy(None, shortest.bound)
+        return found, shortest.bound
 
     def least_cycles(self) -> Best:
         """The fewest cycles, and the least energy among the mappings of so many."""
@@ -268,8 +270,8 @@ class Search:
             return Best(None, Fraction(bound), solved.proven)
         cycles = found.point.cost.cycles
         if solved.proven:
-            reached = program.energy, program.energy_units(found.point.cost.energy)
-            found, tied = self._tie(found, reached, (program.cycles, cycles))
+            less = program.energy, program.energy_units(found.point.cost.energy) - 1
+            found, tied = self._tie(found, less, (program.cycles, cycles))
             return Best(found, Fraction(cycles), True, tied)
         return Best(found, Fraction(min(bound, cycles)), False)
 
@@ -281,15 +283,16 @@ class Search:
     def _found(self, solved: Solved) -> Found | None:
         if solved.point is None:
             return None
-        self.known.append(Found(solved.point, solved.hint))
+        return self._learn(solved.point, solved.hint)
+
+    def _learn(self, point: Point, hint: Hint) -> Found:
+        self.known.append(Found(point, hint))
+        self._report(value(self.objective, point.cost), ZERO)
         return self.known[-1]
 
     def _tie(self, found: Found, second: tuple[Linear, int], first: tuple[Linear, int]) -> tuple[Found, bool]:
-        """The mapping that is better in a `second` measure and no worse in the `first`, and whether it is the best."""
-        expression, reached = second
-        solved = self.program.minimise(
-            expression, self.clock, below=[first, (expression, reached - 1)], hint=found.hint
-        )
+        """The mapping that is best in a `second` measure of those within both limits, and whether that is proven."""
+        solved = self.program.minimise(second[0], self.clock, below=[first, second], hint=found.hint)
         return self._found(solved) or found, solved.proven
 
     def front(self) -> Best:
@@ -323,7 +326,7 @@ class Search:
             best = self._least_product_known()
             product = best.point.cost.edp
             self._report(product, energy * fastest.bound)
-            cycles = min(cycles, -(-product // energy)) - 1 if energy else cycles - 1
+            cycles = min(cycles - 1, self._cycles_below(product, energy))
             if cycles < fastest.bound:
                 return Best(best, product, True, True)
             step = self.least_energy(cycles, energy)
@@ -333,6 +336,10 @@ class Search:
                 best = self._least_product_known()
                 return Best(best, min(best.point.cost.edp, max(step.bound, energy) * fastest.bound), False)
             energy, cycles = step.bound, step.found.point.cost.cycles
+
+    def _cycles_below(self, product: Fraction, energy: Fraction) -> int:
+        """The most cycles whose product with an energy is less than that."""
+        return -(-product // energy) - 1 if energy else MOST
 
     def _least_product_known(self) -> Found:
         return min(self.known, key=lambda f: (f.point.cost.edp, f.point.cost.energy))

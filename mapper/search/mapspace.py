@@ -170,15 +170,12 @@ class Mapspace:
         """
         largest = max(self.nest.operations, *(self.nest.words(t) for t in self.nest.tensors))
         if largest >= MOST:
-            raise InputError(
-                f"{largest:.3g} operations or words are more than the search can count", place=str(self.nest)
-            )
+            raise InputError(f"{largest:.3g} operations or words are more than the search can count")
         for tensor in self.nest.tensors:
             visits = math.prod(n for d, n in self.dims.items() if d not in tensor.dims)
             if max(visits, *self.dims.values(), 1) >= MOST_PIECES:
                 raise InputError(
-                    f"more than {MOST_PIECES:,} tiles of {tensor.name} or in a dim are more than the search can count",
-                    place=str(self.nest),
+                    f"more than {MOST_PIECES:,} tiles of {tensor.name} or in a dim are more than the search can count"
                 )
         for tensor in self.nest.tensors:
             for rank in self.sliding(tensor):
