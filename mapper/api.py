@@ -45,8 +45,8 @@ def search_layer(
     `constraints` ('K spatial PE.x = 16') hold beside those of the spec and of its `dataflow` of that name. `factors`
     are perfect or imperfect, mappings with `even` have one tile for each memory, `limits` are caps on what they cost.
     After `time_limit` seconds, `deterministic_limit` units of the solver's work, or an interrupt, the best mapping
-    found by then is returned, with its bound; `on_progress` is called, perhaps in another thread, as better ones are
-    found.
+    found by then is returned, with its bound; `on_progress` is called, perhaps in another thread, when a better one
+    is found or the bound rises.
 
     Raises InputError for what cannot be read and for constraints that contradict each other, InfeasibleError if no
     mapping is legal.

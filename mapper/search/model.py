@@ -344,8 +344,8 @@ class Model:
             self.ties[pair] = tie
         return self.ties[pair]
 
-    def footprint(self, tensor: Tensor, node: Node, capacity: int) -> cp_model.IntVar:
-        """Elements of the tensor's largest tile at a node; more than `capacity` are all the same."""
+    def footprint(self, tensor: Tensor, node: Node) -> cp_model.IntVar:
+        """Elements of the tensor's largest tile at a node."""
         ranks = []
         for rank in tensor.ranks:
             terms = [term for term in rank if term.dim in self.space.dims]
@@ -355,4 +355,4 @@ class Model:
                 return sum(c * (n - 1) for c, n in zip(coefs, x, strict=True)) + 1
 
             ranks.append(self.tables.function([node.extent[t.dim] for t in terms], extent, f"rank_{node.slot}"))
-        return self.tables.product(ranks, f"tile_{node.slot}", most=capacity)
+        return self.tables.multiplied(ranks, f"tile_{node.slot}")

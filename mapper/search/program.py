@@ -190,7 +190,7 @@ class Program:
             raise AssertionError(f"{solver.status_name(status)}: {model.validate()}: {self.space.nest}")
         found = {name: solver.value(var) for name, var in self.built.decisions.items()}
         point, proven = self._checked(solver), status == cp_model.OPTIMAL
-        if proven and expression is self.__dict__.get("cycles") and solver.objective_value != point.cost.cycles:
+        if proven and expression is self.__dict__.get("cycles") and round(solver.objective_value) != point.cost.cycles:
             raise AssertionError(f"{solver.objective_value} cycles, not {point.cost.cycles}: {self.space.nest}")
         return Solved(point, found, round(solver.best_objective_bound), proven)
 

@@ -96,11 +96,7 @@ def cycles(traffic: Traffic, most: int) -> cp_model.IntVar:
 def _steps(traffic: Traffic, most: int) -> cp_model.IntVar:
     """Lockstep steps of the compute unit, the product of what each dim needs; no more than `most` are allowed."""
     tables, fanouts = traffic.tables, tuple(range(len(traffic.arch.fanouts)))
-    lengths = [traffic.built.joined(d, fanouts) for d in traffic.space.dims]
-    steps = tables.constant(1)
-    for length in sorted(lengths, key=lambda length: len(tables.domain(length))):
-        steps = tables.scaled(steps, length, "steps", most)
-    return steps
+    return tables.multiplied((traffic.built.joined(d, fanouts) for d in traffic.space.dims), "steps", most)
 
 
 def _ports(traffic: Traffic, memory: Memory) -> Iterator[tuple[Memory, Linear, Fraction]]:

@@ -101,7 +101,7 @@ def _least_words(space: Mapspace, name: str, limits: Limits) -> int | None:
     memory = space.arch.memory(name)
     program = Program(space, limits)
     copies = 2 if memory.double_buffered else 1
-    taken = program.traffic.tile_words(memory, max(1, memory.tile_words or 2**20))
+    taken = program.traffic.tile_words(memory)
     found = program.minimise(taken, Clock(SECONDS))
     return copies * found.bound if found.proven else None
 
@@ -158,7 +158,7 @@ def _relaxed(space: Mapspace, *, drop: bool, enlarge: bool) -> tuple[list[str], 
     for memory in space.arch.memories[1:]:
         if memory.tile_words is not None:
             most = memory.tile_words * LARGER if enlarge else memory.tile_words
-            words = traffic.tile_words(memory, most)
+            words = traffic.tile_words(memory)
             lacking[memory.name] = built.model.new_int_var(0, most - memory.tile_words, f"lacking_{memory.name}")
             built.model.add(words <= memory.tile_words + lacking[memory.name])
     dropped = sum((1 - literal for literal in kept.values()), 0)

@@ -127,6 +127,13 @@ class Tables:
         self.model.add_exactly_one(chosen)
         return result
 
+    def multiplied(self, factors: Iterable[cp_model.IntVar], name: str, most: int | None = None) -> cp_model.IntVar:
+        """The product of many variables, that of the fewest values first, scaled by one after the other."""
+        found = self.constant(1)
+        for factor in sorted(factors, key=self._values):
+            found = self.scaled(found, factor, name, most)
+        return found
+
     def _values(self, var: cp_model.IntVar) -> float:
         """How many values a variable can take, if they are known."""
         return len(self._domains[var.index]) if var.index in self._domains else math.inf

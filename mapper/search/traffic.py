@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache, cached_property
 from itertools import product
 
@@ -313,41 +314,38 @@ class Traffic:
             if memory.name in most:
                 limits.append(most[memory.name] // (2 if memory.double_buffered else 1))
             if limits:
-                self.model.add(self.tile_words(memory, min(limits)) <= min(limits))
+                self.model.add(self.tile_words(memory) <= min(limits))
 
-    def tile_words(self, memory: Memory, capacity: int) -> Linear:
-        """Words that the tiles kept in a memory take together; more than `capacity` of one are all the same."""
+    def tile_words(self, memory: Memory) -> Linear:
+        """Words that the tiles kept in a memory take together."""
         return sum(
-            self._tile_words(tensor, index, memory, capacity)
+            self._tile_words(tensor, index, memory)
             for tensor in self.nest.tensors
             for index, node in enumerate(self.nodes[tensor.name])
             if node.slot.memory == memory.name
         )
 
-    def _tile_words(self, tensor: Tensor, index: int, memory: Memory, capacity: int) -> Linear:
-        """Words that the tile of the tensor's `index`-th node takes of a memory of that capacity."""
+    def _tile_words(self, tensor: Tensor, index: int, memory: Memory) -> Linear:
+        """Words that the tile of the tensor's `index`-th node takes of its memory."""
         node, bits = self.nodes[tensor.name][index], self.arch.bits(tensor)
-        elements = self.built.footprint(tensor, node, capacity * _width(memory, bits)[1])
-        sizes = [bits]
-        if tensor.role is Role.OUTPUT and _width(memory, self.arch.partial_bits(self.nest)) != _width(memory, bits):
-            sizes.append(self.arch.partial_bits(self.nest))
-
-        def words(n: int, *, widest: int = len(sizes)) -> int:
-            return min(capacity + 1, max(memory.words(n, size) for size in sizes[:widest]))
-
-        size: Linear = elements
-        if _width(memory, bits) != (1, 1):
-            size = self.tables.function((elements,), lambda n: words(n, widest=1), f"words_{node.slot}")
-        if len(sizes) > 1:
+        elements = self.built.footprint(tensor, node)
+        width, partial_width = _width(memory, bits), _width(memory, self.arch.partial_bits(self.nest))
+        size = self._words(elements, width, f"words_{node.slot}")
+        if tensor.role is Role.OUTPUT and Fraction(*partial_width) > Fraction(*width):
             partial = self.model.new_bool_var(f"partial_{node.slot}")
             parts = self.arrivals(tensor, index + 1, node.slot.segment) - self.complete_units(node.slot.segment)
             self.model.add(parts >= 1).only_enforce_if(partial)
             self.model.add(parts <= 0).only_enforce_if(~partial)
-            wide = self.tables.function((elements,), words, f"wide_{node.slot}")
+            wide = self._words(elements, partial_width, f"wide_{node.slot}")
             size = self.tables.when(partial, wide, f"wide_tile_{node.slot}") + self.tables.when(
                 ~partial, size, f"narrow_tile_{node.slot}"
             )
         return self.tables.when(node.keep, size, f"tile_{node.slot}")
+
+    def _words(self, elements: cp_model.IntVar, width: tuple[int, int], name: str) -> Linear:
+        """Words that so many elements take, of a width."""
+        words, together = width
+        return self.tables.rounded_up(elements, together, name) if together > 1 else words * elements
 
     def complete_units(self, segment: int) -> Linear:
         """Units of results that come to an output node in that segment."""
