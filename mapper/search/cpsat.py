@@ -164,10 +164,12 @@ class Search:
         found, bound = self._by_lattice() if self.objective is Objective.ENERGY else (None, ZERO)
         if found is None or found.point.cost.energy != bound:
             self.run()
+        if self.objective is Objective.PARETO:  # the larger front is sought from its first point
+            self.reports.start(floor(self.space, self.objective))
 
     def run(self) -> Best:
         """The best by the objective."""
-        if not self.program.exact and (self.objective is not Objective.ENERGY or self.arch.leak_energy):
+        if (self.objective is not Objective.ENERGY or self.arch.leak_energy) and not self.program.exact:
             raise InputError(
                 f"the energies have too many digits for the objective {self.objective} of this layer",
                 place=self.arch.name,
@@ -304,7 +306,7 @@ class Search:
             if not last.tie_proven:
                 break
             cost = last.found.point.cost
-            self.reports.start(cost.energy)
+            self.reports.start(cost.energy if self.whole else floor(self.space, self.objective))
             last = self.least_energy(cost.cycles - 1, cost.energy)
         complete = last.found is None and last.proven
         return Best(first.found, first.bound, complete, complete, tuple(points))

@@ -107,9 +107,8 @@ class Tables:
     def scaled(self, a: cp_model.IntVar, b: cp_model.IntVar, name: str, most: int | None = None) -> cp_model.IntVar:
         """The product of two variables, without a domain of its own where that would be large.
 
-        Of the products of more than `most`, only the least need be possible.
-
-        One line for each value of the variable that has fewer takes the solver less time than many rows.
+        One line for each value of the variable that has fewer takes the solver less time than many rows. Of the
+        products of more than `most`, only the least need be possible.
         """
         few, many = sorted((a, b), key=self._values)
         steps, ends = self.domain(few), self._ends[many.index]

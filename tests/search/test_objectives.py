@@ -217,6 +217,17 @@ def test_progress_comes_nearer_from_both_sides(objective, lattice):
     assert [value for _, value in result.statistics.incumbents] == list(dict.fromkeys(values))
 
 
+def test_progress_on_a_front_is_that_of_one_point_after_the_other():
+    seen = []
+    space = Mapspace(gemm(M=23, N=29, K=62), SIMPLE3)
+    energies = [point.cost.energy for point in solve(space, Objective.PARETO, on_progress=seen.append).front]
+    assert len(energies) > 1
+    for step in seen:
+        if step.incumbent is not None:
+            assert any(step.bound <= energy <= step.incumbent for energy in energies)
+    assert {step.incumbent for step in seen} >= set(energies)
+
+
 @pytest.mark.parametrize("objective", [Objective.ENERGY, Objective.LATENCY, Objective.EDP])
 def test_more_deterministic_time_is_never_worse_and_repeats(objective):
     space = Mapspace(conv(K=256, C=128, P=56, Q=56, R=3, S=3), SIMPLE3)
