@@ -1,0 +1,1 @@
+"""Side by side with other mappers, each in an environment of its own: `python -m benchmarks.peers`."""
