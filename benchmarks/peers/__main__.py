@@ -108,11 +108,11 @@ def _theirs(answer: Answer, layer: Layer, arch: mapper.Architecture, ours: Fract
             problems += broken
         else:
             legal.append((mapper.evaluate(nest, arch, mapping).energy, text))
-    evaluated = f"not legal here: {problems[0]}" if problems else "no mapping"
+    evaluated = f"not legal here: {problems[0]}" if problems else "no such mapping here"
     if legal:
         energy, text = min(legal)
         _say(text)
-        evaluated = f"{'' if answer.exact else '≈'}{float(energy / ours):.3f}"
+        evaluated = f"{float(energy / ours):.3f}"
     return f"{answer.energy:,.0f}, {answer.energy / float(ours):.3f}; {evaluated}; {answer.cpu_s:.1f}"
 
 

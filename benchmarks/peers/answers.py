@@ -9,13 +9,12 @@ from dataclasses import dataclass
 class Answer:
     """The energy a mapper reports, by its own model, and the CPU seconds of its search, imports left out.
 
-    `mappings` are texts of `mapper.parse_mapping`: its mapping, or if not `exact` those that come nearest to it.
+    `mappings` are texts of `mapper.parse_mapping`: its mapping, in each form that it has there; none if it has none.
     """
 
     energy: float
     cpu_s: float
     version: str
-    exact: bool
     mappings: tuple[str, ...]
 
 

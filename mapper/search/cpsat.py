@@ -117,7 +117,10 @@ def nothing(space: Mapspace, limits: Limits, *, proven: bool) -> InfeasibleError
 
 
 class Search:
-    """One search: its problem, its clock, and the mappings that are `known`, to which it adds."""
+    """One search: its problem, its clock, and the mappings that are `known`, to which it adds.
+
+    `whole` says that its mapspace is the one asked for, so that its bounds may be reported.
+    """
 
     def __init__(
         self,

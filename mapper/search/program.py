@@ -27,6 +27,7 @@ Hint = dict[str, int]
 """Values of decisions by name, to start from: also those of another program."""
 
 OnValue = Callable[[int | None, int], None]
+"""Called with the value of a new mapping (None: there is none) and a bound, whenever one of them gets better."""
 
 
 @dataclass
@@ -161,7 +162,7 @@ class Program:
     ) -> Solved:
         """A mapping of the least value of an expression, among those that keep (expression, bound) pairs.
 
-        `on_value` is called with the value of a mapping (None: no new one) and a bound whenever one gets better.
+        `on_value` hears of every improvement.
         """
         if not self.possible:
             return Solved(None, {}, 0, True)

@@ -214,7 +214,8 @@ def test_progress_comes_nearer_from_both_sides(objective, lattice):
     assert bounds == sorted(bounds) and bounds[-1] <= result.value
     assert bounds[0] < bounds[-1] or bounds[0] == result.value
     assert [step.seconds for step in seen] == sorted(step.seconds for step in seen)
-    assert [value for _, value in result.statistics.incumbents] == list(dict.fromkeys(values))
+    first = {step.incumbent: step.seconds for step in reversed(seen) if step.incumbent is not None}
+    assert dict(result.statistics.incumbents) == {seconds: value for value, seconds in first.items()}
 
 
 def test_progress_on_a_front_is_that_of_one_point_after_the_other():

@@ -160,6 +160,17 @@ def test_each_objective_has_a_mapping_of_its_own() -> None:
     assert len({point.mapping for point in found}) == len(ways)
 
 
+@pytest.mark.parametrize("objective", Objective)
+def test_cycles_that_the_solver_gives_as_a_fraction_are_whole(objective: Objective) -> None:
+    """Where presolve scales the cycles, they come back as 26.000000000000004."""
+    mesh = FanOut("ADD", (Axis("x", 4, frozenset("K")),), multicast=frozenset({Role.WEIGHT}), reduce_energy=Fraction(1))
+    home = Memory("HOME", read_energy=Fraction(5), write_energy=Fraction(5), shared_bandwidth=Fraction(3))
+    acc = Memory("ACC", 3, may_keep=OUTPUTS, read_energy=Fraction(1), write_energy=Fraction(1))
+    space = Mapspace(gemm(M=4, N=1, K=8), Architecture("adders", (home, mesh, acc, Compute("MAC", energy=Fraction(1)))))
+    expected = exhaustive(space, objective)
+    assert list(map(figures, solve(space, objective).front)) == list(map(figures, expected.front))
+
+
 # -- imperfect factors -------------------------------------------------------------------------------------------------
 
 

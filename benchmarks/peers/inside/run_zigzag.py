@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import sys
@@ -60,13 +59,11 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         access_same_data_considered_as_no_access=question["waive_repeated_reads"],
     ).run()[0][0]
     seconds = time.process_time() - started
-    exact, mappings = _mappings(question, found)
     return {
         "energy": float(found.energy_total),
         "cpu_s": seconds,
         "version": version("zigzag-dse"),
-        "exact": exact,
-        "mappings": mappings,
+        "mappings": _mappings(question, found),
     }
 
 
@@ -116,37 +113,26 @@ def _machine(machine: dict[str, Any]) -> dict[str, Any]:
     return {"name": "machine", "memories": memories, "operational_array": array}
 
 
-def _mappings(question: dict[str, Any], found: Any) -> tuple[bool, list[str]]:
-    """The mapping in texts, a loop for each loop, and whether they say it exactly.
+def _mappings(question: dict[str, Any], found: Any) -> list[str]:
+    """The mapping in texts, a loop for each loop, one for each place of the spatial loops; none if there is no such.
 
     A memory's node stands above the loops that ZigZag gives to it and to those below. Spatial loops stand below all
-    nodes of the outer memories and above all of the inner ones. Where ZigZag has it otherwise there is no such mapping,
-    and the texts are its neighbours: nodes on the wrong side are moved up to the spatial loops, and those of the outer
-    memories also left out, as they hold but a share of what rests further in.
+    nodes of the outer memories and above all of the inner ones, which ZigZag does not demand.
     """
     memories = question["machine"]["memories"]
     levels = {str(op): level for op, level in found.temporal_mapping.mapping_dic_stationary.items()}
     inwards = [(DIMS[str(dim)], size) for level in levels["O"] for dim, size in level]
     loops = [("", *loop) for loop in reversed(inwards)]
-    above = {  # loops above each node
+    nodes = {  # loops above each
         (memory["name"], op): len(loops) - sum(len(level) for level in levels[op][: i + 1])
         for op in OPERANDS
         for i, memory in enumerate(reversed(memories))
     }
     outer = {memory["name"] for memory in memories if memory["above_fanout"]}
-    lowest = max(position for (memory, _), position in above.items() if memory in outer)
-    highest = min(position for (memory, _), position in above.items() if memory not in outer)
-    exact = lowest <= highest
-    texts = []
-    for at in range(lowest, highest + 1) if exact else range(len(loops) + 1):
-        nodes = {node: min(position, at) if node[0] in outer else max(position, at) for node, position in above.items()}
-        moved = [node for node, position in above.items() if node[0] in outer and position > at]
-        nest = loops[:at] + _spatial(question, found, loops) + loops[at:]
-        for number in range(len(moved) + 1):
-            for left_out in itertools.combinations(moved, number):
-                kept = {node: position for node, position in nodes.items() if node not in left_out}
-                texts.append(_text(question, nest, kept, at))
-    return exact, texts
+    lowest = max(position for (memory, _), position in nodes.items() if memory in outer)
+    highest = min(position for (memory, _), position in nodes.items() if memory not in outer)
+    spatial = _spatial(question, found, loops)
+    return [_text(question, loops[:at] + spatial + loops[at:], nodes, at) for at in range(lowest, highest + 1)]
 
 
 def _spatial(question: dict[str, Any], found: Any, loops: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
