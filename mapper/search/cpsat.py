@@ -26,6 +26,8 @@ from mapper.search.tables import Linear
 
 MOST_POINTS = 2**15
 """Points of a lattice, more than which it may take longer than the solver."""
+SMALLER = 0.5
+"""The part of the time that a smaller mapspace may take: the bound of the larger one needs some too."""
 ZERO = Fraction(0)
 
 
@@ -76,7 +78,8 @@ def solve(
     try:
         if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
             smaller = replace(space, factors=Factors.PERFECT)
-            Search(smaller, objective, limits, clock, reports, known, lattice=lattice).prepare()
+            with clock.share(SMALLER):
+                Search(smaller, objective, limits, clock, reports, known, lattice=lattice).prepare()
         best = Search(space, objective, limits, clock, reports, known, lattice=lattice).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
@@ -251,7 +254,8 @@ class Search:
             or points > MOST_POINTS
         ):
             return None, ZERO
-        shortest = solve_lattice(replace(self.space, factors=Factors.PERFECT), lambda: self.clock.over)
+        space = replace(self.space, factors=Factors.PERFECT)
+        shortest = self.clock.interruptible(lambda: solve_lattice(space, lambda: self.clock.over))
         if shortest is None or shortest.mapping is None:
             return None, shortest.bound if shortest else ZERO
         found = self._learn(Point(shortest.mapping, evaluate(self.nest, self.arch, shortest.mapping)), {})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import TypeVar
 
 from ortools.sat.python import cp_model
 
@@ -25,6 +27,8 @@ from mapper.search.traffic import Traffic
 
 Hint = dict[str, int]
 """Values of decisions by name, to start from: also those of another program."""
+
+Solution = TypeVar("Solution")
 
 OnValue = Callable[[int | None, int], None]
 """Called with the value of a new mapping (None: there is none) and a bound, whenever one of them gets better."""
@@ -56,6 +60,33 @@ class Clock:
         late = self.seconds is not None and self.elapsed_s >= self.seconds
         worked = self.deterministic is not None and self.spent >= self.deterministic
         return self.interrupted or late or worked
+
+    @contextmanager
+    def share(self, part: float) -> Iterator[None]:
+        """Only this part of the wall time that is left may be used inside.
+
+        Not of the deterministic limit: with more of it, the same steps go further.
+        """
+        seconds = self.seconds
+        if seconds is not None:
+            now = self.elapsed_s
+            self.seconds = now + part * max(0.0, seconds - now)
+        try:
+            yield
+        finally:
+            self.seconds = seconds
+
+    def interruptible(self, work: Callable[[], Solution], stop: Callable[[], object] = lambda: None) -> Solution:
+        """What work returns that runs in a thread, so that an interrupt reaches this one: it ends the work, by `stop`
+        or because the time is then over, and what is found by then counts."""
+        with ThreadPoolExecutor(1) as thread:
+            solved = thread.submit(work)
+            try:
+                return solved.result()
+            except KeyboardInterrupt:
+                self.interrupted = True
+                stop()
+                return solved.result()
 
     def statistics(self) -> Statistics:
         """What it has done, for the result."""
@@ -260,16 +291,9 @@ class _OnSolution(cp_model.CpSolverSolutionCallback):
 def _run(
     solver: cp_model.CpSolver, model: cp_model.CpModel, clock: Clock, on_value: OnValue | None
 ) -> cp_model.CpSolverStatus:
-    """Solve in a thread, so that an interrupt reaches this one: it ends the solve, and what is found by then counts."""
+    """Solve, in peace when there is an interrupt."""
     callback = None
     if on_value:
         callback = _OnSolution(on_value)
         solver.best_bound_callback = lambda bound: on_value(None, round(bound))
-    with ThreadPoolExecutor(1) as thread:
-        solved = thread.submit(solver.solve, model, callback)
-        try:
-            return solved.result()
-        except KeyboardInterrupt:
-            clock.interrupted = True
-            solver.stop_search()
-            return solved.result()
+    return clock.interruptible(lambda: solver.solve(model, callback), solver.stop_search)

@@ -1,5 +1,8 @@
 """What the search promises besides the optimum."""
 
+import os
+import signal
+import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,6 +17,7 @@ from mapper.mapping import violations
 from mapper.search import Factors, Mapspace, Status, cpsat, program
 from mapper.search.decode import smallest
 from mapper.search.exhaustive import exhaustive as try_all
+from mapper.search.lattice import search as lattice_search
 from mapper.search.quantity import Quantity
 
 
@@ -48,6 +52,36 @@ def test_a_time_limit_leaves_a_legal_mapping_and_a_bound(seconds):
 def test_a_generous_time_limit_changes_nothing():
     limited, free = solve(SMALL, SIMPLE3, time_limit_s=600), solve(SMALL, SIMPLE3)
     assert (limited.mapping, limited.cost, limited.status) == (free.mapping, free.cost, Status.OPTIMAL)
+
+
+def test_a_smaller_mapspace_takes_a_share_of_the_time_only():
+    clock = program.Clock(seconds=100)
+    with clock.share(0.5):
+        assert 50 <= clock.seconds < 51
+    assert clock.seconds == 100
+    unlimited = program.Clock()
+    with unlimited.share(0.5):
+        assert unlimited.seconds is None
+
+
+def test_an_interrupt_of_the_lattice_leaves_what_it_has_found(monkeypatch):
+    found = []
+
+    def interrupted(*arguments):
+        mapping = list_cases(*arguments)
+        if mapping and not found:
+            found.append(mapping)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # in which it reaches the main thread
+        return mapping
+
+    list_cases = lattice_search.listed
+    monkeypatch.setattr(lattice_search, "listed", interrupted)
+    result = cpsat.solve(Mapspace(LARGE, SIMPLE3, Factors.PERFECT))
+    operations = LARGE.operations * SIMPLE3.prices.operation
+    assert result.statistics.interrupted
+    assert result.cost.energy * SIMPLE3.prices.denominator == found[0].energy + operations
+    assert result.bound <= 587_855_732 <= result.cost.energy  # the optimum is known
 
 
 # -- what cannot be mapped ---------------------------------------------------------------------------------------------
