@@ -71,14 +71,17 @@ def compile_model(
     time_limit: float | None = None,
     deterministic_limit: float | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dims: Mapping[str, int] | None = None,
+    values: Mapping[str, float] | None = None,
     executor: Executor | None = None,
     on_solved: OnSolved | None = None,
 ) -> Compiled:
     """Map every layer of an ONNX model, each distinct one once.
 
-    `model` is a file or a short name ('alexnet'), `shapes` gives inputs with symbolic dims a shape. The options are
-    those of `search_layer`, for each layer; a constraint is left out for layers without its dims and tensors. With an
-    `executor`, such as a process pool, layers are solved in parallel there.
+    `model` is a file or a short name ('alexnet'), `shapes` gives inputs with symbolic dims a shape, `dims`
+    the symbols a size, `values` inputs a number for good. The options are those of `search_layer`, for each layer; a
+    constraint is left out for layers without its dims and tensors. With an `executor`, such as a process pool, layers
+    are solved in parallel there.
 
     Raises InputError for what cannot be read and for constraints that contradict each other or that no layer can take,
     InfeasibleError naming every layer that cannot be mapped.
@@ -87,7 +90,7 @@ def compile_model(
     from mapper.network import compile_network
 
     return compile_network(
-        load(model, shapes).network,
+        load(model, shapes, dims, values).network,
         _architecture(arch),
         _options(objective, constraints, dataflow, factors, even, limits, time_limit, deterministic_limit),
         executor=executor,

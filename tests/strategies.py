@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
-from mapper.ir import LoopNest, Rank, Role, Tensor, Term, conv, gemm, parse_nest
+from mapper.ir import LoopNest, Rank, Reduction, Role, Tensor, Term, conv, gemm, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, footprints, tidy
 from mapper.search.exhaustive import candidates
 from mapper.search.mapspace import Mapspace
@@ -100,6 +100,19 @@ def einsums(draw: Any, **limits: int) -> LoopNest:
 
 
 @st.composite
+def poolings(draw: Any, **limits: int) -> LoopNest:
+    """Layers of one operand: pooling and reductions by sum, maximum or minimum, of any form."""
+    names = draw(st.permutations("abcdef"))[: draw(st.integers(1, 5))]
+    sizes = draw(extents(len(names), **limits))
+    kept = draw(st.sets(st.sampled_from(names)))
+    read = [d for d in names if d not in kept or draw(st.integers(0, 3))]
+    ranks = draw(_operand_ranks(draw(st.permutations(read))))
+    output: list[Rank] = [(Term(d),) for d in draw(st.permutations(sorted(kept)))]
+    tensors = Tensor("X", Role.INPUT, tuple(ranks)), Tensor("Y", Role.OUTPUT, tuple(output))
+    return LoopNest(tuple(zip(names, sizes, strict=True)), tensors, reduction=draw(st.sampled_from(Reduction)))
+
+
+@st.composite
 def _operand_ranks(draw: Any, dims: Sequence[str]) -> list[Rank]:
     ranks: list[Rank] = []
     for d in dims:
@@ -113,7 +126,8 @@ def _operand_ranks(draw: Any, dims: Sequence[str]) -> list[Rank]:
 
 def nests(**limits: int) -> st.SearchStrategy[LoopNest]:
     """Layers of every kind; `largest` bounds an extent, `operations` their product."""
-    return st.one_of(gemms(**limits), convs(**limits), convs_1d(**limits), convs_3d(**limits), einsums(**limits))
+    kinds = (gemms, convs, convs_1d, convs_3d, einsums, poolings)
+    return st.one_of(*(kind(**limits) for kind in kinds))
 
 
 # -- architectures -----------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ def nest_text(nest: LoopNest, arch: Architecture, mapping: Mapping) -> str:
                 step = f" step {item.step}" if item.step > 1 else ""
                 rows.append((f"{place[4:]}", "", "", f"{indent}{word} {item.dim} in 0..{extent}{step}{place}"))
                 tile[item.dim], depth = min(extent, item.step), depth + 1
-    output, (left, right) = nest.output, (t for t in nest.tensors if t is not nest.output)
-    rows.append((arch.compute.name, "", "", f"{'  ' * depth}{output} += {left} * {right}"))
+    operation = str(nest).rpartition(" {")[0]
+    rows.append((arch.compute.name, "", "", f"{'  ' * depth}{operation}"))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [
         f"{level:<{widths[0]}}  {name:<{widths[1]}}  {words:>{widths[2]}} | {code}".rstrip()

@@ -36,7 +36,7 @@ from backends.execute.machine import (
     WRITE,
     Machine,
 )
-from backends.execute.program import LOOP, PARFOR, Ints, Program
+from backends.execute.program import LOOP, MAX, PARFOR, SUM, Ints, Program
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -386,7 +386,8 @@ def drain(p: Program, m: Machine, n: int, s: int) -> tuple[int, int]:
                 if replaces:  # the parent's old sum, with which this instance began
                     m.store[to], m.held[to] = value, m.held[at]
                 else:
-                    m.store[to], m.held[to] = m.store[to] + value, m.held[to] + m.held[at]
+                    m.store[to] = combined(m.store[to], m.held[to], value, p.operator)
+                    m.held[to] += m.held[at]
                     added += 1
                 if m.held[to] > p.reduction:
                     return EXCESS, outer
@@ -437,12 +438,15 @@ def operate(p: Program, m: Machine) -> tuple[int, int]:
         m.worked[r] = 1
         operations, known = outline(m, row, depth)
         left, sums, results = operations, 0, 0
-        a, b, c = m.source[first, r], m.source[first + 1, r], m.source[output, r]
+        a, b, c = m.source[first, r], m.source[output - 1, r], m.source[output, r]  # b is a without a weight
         while left > 0:
             size = left if known else walk(m, row, depth)
-            done, held, complete = accumulate(m.store, m.held, m.table[row], size, a, b, c, p.reduction)
+            done, held, complete = accumulate(
+                m.store, m.held, m.table[row], size, a, b, c, requests - 1, p.reduction, p.operator
+            )
             if done < size:
-                for n, at in ((first, a + m.table[row, 0, done]), (first + 1, b + m.table[row, 1, done])):
+                last = requests - 2  # operand
+                for n, at in ((first, a + m.table[row, 0, done]), (first + last, b + m.table[row, last, done])):
                     if m.store[at] != m.store[at]:
                         return POISON, p.nodes[n].parent
                 return POISON, outer
@@ -477,6 +481,16 @@ def operate(p: Program, m: Machine) -> tuple[int, int]:
 
 
 @compiled
+def combined(before: float, held: int, value: float, operator: int) -> float:
+    """A partial result with one more operation; poison if one of them is. A maximum of nothing is what comes first."""
+    if operator == SUM or before != before or value != value:
+        return before + value
+    if held == 0 or (value > before) == (operator == MAX):
+        return value
+    return before
+
+
+@compiled
 def accumulate(
     store: NDArray[np.float64],
     held: NDArray[np.int32],
@@ -485,13 +499,17 @@ def accumulate(
     a: int,
     b: int,
     c: int,
+    operands: int,
     reduction: int,
+    operator: int,
 ) -> tuple[int, int, int]:
     """The operations of a table from three addresses on; how many until poison, sums added to, and results reached."""
     sums = results = 0
     for i in range(size):
-        at = c + table[2, i]
-        value = store[at] + store[a + table[0, i]] * store[b + table[1, i]]
+        at, value = c + table[operands, i], store[a + table[0, i]]
+        if operands == 2:
+            value *= store[b + table[1, i]]
+        value = combined(store[at], held[at], value, operator)
         if value != value:
             return i, sums, results
         store[at] = value

@@ -69,7 +69,7 @@ def machine(lowered: Lowered, fanouts: int, operands: Sequence[NDArray[np.float6
     stride = np.zeros((2 * nodes, 3, depth), np.int64)  # rows from `nodes` on are for words that roll
     stride[:nodes, 0, :ranks] = p.stride[p.nodes["parent"]]
     stride[:nodes, 1, :ranks] = stride[nodes:, 1, :ranks] = p.stride
-    stride[nodes - len(p.terms), :, :loops] = p.tail_stride
+    stride[nodes - len(p.terms), : len(p.terms), :loops] = p.tail_stride
     state = Machine(
         store=store,
         held=np.zeros(lowered.store_words, np.int32),

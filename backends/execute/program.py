@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mapper.arch import Architecture, FanOut, Memory
 from mapper.errors import VerificationError, all_of
-from mapper.ir import LoopNest, Role, Tensor
+from mapper.ir import LoopNest, Reduction, Role, Tensor
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
 
 Ints = NDArray[np.int64]
@@ -62,6 +62,9 @@ NODE = np.dtype(
 TERM = np.dtype([("dim", np.int64), ("coef", np.int64), ("rank", np.int64)], align=True)
 
 
+SUM, MAX, MIN = range(len(Reduction))
+
+
 class Program(NamedTuple):
     """A lowered mapping, over items i, tail loops l, dims d, segments s, tensors v, nodes n, ranks k and levels j."""
 
@@ -77,7 +80,8 @@ class Program(NamedTuple):
     group: Ints  # [group_row + j, r] first instance of the level-j group of instance r; for outputs one row more
     order: Ints  # [n, r] instances such that those of a group follow each other, at every level
     place: Ints  # [axis, r] of each instance of the compute unit along the axes of all fan-outs
-    reduction: int  # products that make a result
+    reduction: int  # operations that make a result
+    operator: int  # SUM, MAX or MIN
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ def lower(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Lowered:
         order=_orders(context, groups, nodes_array),
         place=_places(context),
         reduction=math.prod(n for d, n in nest.dims if d not in nest.output.dims),
+        operator=list(Reduction).index(nest.reduction),
     )
     homes = tuple(next(n for n, node in enumerate(nodes) if node.tensor == v) for v in range(len(tensors)))
     keeps = tuple(node.keep for node in nodes if node.keep)

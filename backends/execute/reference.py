@@ -10,14 +10,14 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from mapper.errors import InputError
-from mapper.ir import LoopNest, Tensor
+from mapper.ir import LoopNest, Reduction, Tensor
 
 
 def reference(nest: LoopNest, operands: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
     """The output of a layer, float64, of shape `nest.shape(nest.output)`.
 
-    `operands` has the input and the weight by name, of shape `nest.shape(tensor)`. Raises InputError if one is
-    missing or its shape differs.
+    `operands` has the input and, if there is one, the weight by name, of shape `nest.shape(tensor)`. Raises InputError
+    if one is missing or its shape differs.
     """
     letter = {d: i for i, (d, _) in enumerate(nest.dims)}
     arguments: list[Any] = []
@@ -31,7 +31,15 @@ def reference(nest: LoopNest, operands: Mapping[str, NDArray[np.generic]]) -> ND
     for d in alone:
         arguments += [np.ones(nest.extents[d]), [letter[d]]]
     output = [d for d in nest.output.dims if nest.extents[d] > 1 or d in alone]
-    result = np.einsum(*arguments, [letter[d] for d in output], optimize=True)
+    if nest.reduction is Reduction.SUM:
+        result = np.einsum(*arguments, [letter[d] for d in output], optimize=True)
+    else:  # over the one operand's dims that the output lacks
+        view, dims = arguments[0], [d for d, _ in nest.dims if letter[d] in arguments[1]]
+        view = np.einsum(view, arguments[1], sorted(arguments[1]))
+        lost = tuple(i for i, d in enumerate(dims) if d not in nest.output.dims)
+        least = view.max(axis=lost) if nest.reduction is Reduction.MAX else view.min(axis=lost)
+        kept = [letter[d] for d in dims if d in nest.output.dims]
+        result = np.einsum(least, kept, *arguments[2:], [letter[d] for d in output])
     return np.asarray(result, np.float64).reshape(nest.shape(nest.output))
 
 

@@ -1,6 +1,6 @@
 """A layer written by hand, as the command line takes it.
 
-conv K=256 C=48 P=27 Q=27 R=5 S=5 stride=1 dilation=1     dims N G K C P Q R S, K and C per group
+conv K=256 C=48 P=27 Q=27 R=5 S=5 stride=1 dilation=1     dims N G K C P Q R S, in 3-D D and T too; K, C per group
 gemm M=16 N=16 K=16 B=4                                   B: batch
 einsum O[m,n] += A[m,k] * B[k,n] m=16 n=16 k=16           the expression quoted or not, the extents in braces or not
 """
@@ -14,7 +14,7 @@ from mapper.errors import InputError
 from mapper.ir import LoopNest, conv, gemm, parse_einsum, parse_extents
 from mapper.spelling import did_you_mean
 
-_CONV_DIMS = ("N", "G", "K", "C", "P", "Q", "R", "S")
+_CONV_DIMS = ("N", "G", "K", "C", "D", "P", "Q", "T", "R", "S")
 _CONV_STEPS = ("stride", "dilation")
 _GEMM_DIMS = ("M", "N", "K", "B")
 _FORMS = ("conv", "gemm", "einsum")
@@ -27,7 +27,7 @@ def parse_layer(text: str) -> LoopNest:
         case "conv":
             words = _words(rest, (*_CONV_DIMS, *_CONV_STEPS))
             dims = {key: _extent(key, value) for key, value in words.items() if key in _CONV_DIMS}
-            steps = {key: _pair(key, value) for key, value in words.items() if key in _CONV_STEPS}
+            steps = {key: _steps(key, value) for key, value in words.items() if key in _CONV_STEPS}
             return conv(**dims, **steps)  # type: ignore[arg-type]
         case "gemm":
             return gemm(**{key: _extent(key, value) for key, value in _words(rest, _GEMM_DIMS).items()})
@@ -61,12 +61,12 @@ def _extent(key: str, value: str) -> int:
     return int(value)
 
 
-def _pair(key: str, value: str) -> tuple[int, int]:
-    """`2` or `2x1`, vertical then horizontal."""
+def _steps(key: str, value: str) -> tuple[int, ...]:
+    """`2` for all axes, or `2x1`, vertical then horizontal, or `1x2x2` with the depth first."""
     parts = value.split("x")
-    if len(parts) > 2 or not all(re.fullmatch(r"0*[1-9][0-9]{0,14}", part) for part in parts):
-        raise InputError(f"'{key}={value}': a {key} is a whole number of at least 1, or two as in 2x1")
-    return int(parts[0]), int(parts[-1])
+    if len(parts) > 3 or not all(re.fullmatch(r"0*[1-9][0-9]{0,14}", part) for part in parts):
+        raise InputError(f"'{key}={value}': a {key} is a whole number of at least 1, or one for each axis as in 2x1")
+    return tuple(map(int, parts))
 
 
 def _einsum(text: str) -> LoopNest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An operand: `value` transposed by `perm`, padded with zeros, cropped to its first elements, then reshaped.
+    """An operand: `value` less its `zero` point, transposed by `perm`, padded with zeros, cropped, then reshaped.
 
-    `pads` has (before, after) and `crop` the size of each axis after the transposition; `shape` is that of the nest's
-    tensor. Cropping drops what a stride never reaches.
+    The zero point (None: it is 0) is a value of the model that broadcasts to `value` once it has `zero_shape`. `pads`
+    has (before, after), negative where elements are dropped, and `crop` the size of each axis after the transposition:
+    cropping drops what a stride never reaches. `shape` is that of the nest's tensor. With `lowest` the padding is not
+    zero but less than any value.
     """
 
     value: str
@@ -29,6 +32,9 @@ class View:
     pads: tuple[tuple[int, int], ...]
     crop: tuple[int, ...]
     shape: tuple[int, ...]
+    zero: str | None = None
+    zero_shape: tuple[int, ...] = ()
+    lowest: bool = False
 
     @classmethod
     def plain(cls, value: str, source: tuple[int, ...], shape: tuple[int, ...], perm: tuple[int, ...] = ()) -> View:
@@ -42,7 +48,8 @@ class Result:
     """The output: the nest's, reshaped to `split`, transposed by `perm`, reshaped to `shape`, is the product `y`.
 
     The ONNX value is `alpha * y + beta * bias`, with the value `bias` (None: no such term) reshaped to `bias_shape`,
-    which broadcasts to `shape`.
+    which broadcasts to `shape`. With `divisors`, numbers for each place along each of the last axes, `y` is divided by
+    their product first.
     """
 
     value: str
@@ -53,6 +60,7 @@ class Result:
     beta: float = 1.0
     bias: str | None = None
     bias_shape: tuple[int, ...] = ()
+    divisors: tuple[tuple[int, ...], ...] = ()
 
     @property
     def bias_words(self) -> int:
@@ -68,11 +76,22 @@ class Binding:
     result: Result
 
 
-def pack(view: View, array: Array) -> Array:
-    """The operand of the nest, of shape `view.shape` and the dtype of `array`, which holds the ONNX value."""
+def pack(view: View, arrays: Mapping[str, Array]) -> Array:
+    """The operand of the nest, of shape `view.shape`; `arrays` holds the ONNX values.
+
+    It has the dtype of its value, or one that holds the differences to its zero point.
+    """
+    array = arrays[view.value]
+    if view.zero is not None:
+        array = array.astype(np.int32) - arrays[view.zero].astype(np.int32).reshape(view.zero_shape)
     turned = array.transpose(view.perm)
     if any(n for pair in view.pads for n in pair):
-        turned = np.pad(turned, view.pads)
+        ends = zip(view.pads, turned.shape, strict=True)
+        turned = turned[tuple(slice(max(0, -before), n - max(0, -after)) for (before, after), n in ends)]
+        limits = np.finfo if turned.dtype.kind == "f" else np.iinfo
+        value = limits(turned.dtype).min if view.lowest else 0
+        pads = [(max(0, before), max(0, after)) for before, after in view.pads]
+        turned = np.pad(turned, pads, constant_values=value)
     return np.ascontiguousarray(turned[tuple(slice(n) for n in view.crop)]).reshape(view.shape)
 
 
@@ -80,6 +99,8 @@ def unpack(binding: Binding, array: Array, arrays: Mapping[str, Array]) -> Array
     """The ONNX value that the nest's output `array` stands for; `arrays` holds the bias if there is one."""
     result = binding.result
     y = array.reshape(result.split).transpose(result.perm).reshape(result.shape)
+    if result.divisors:
+        y = y / reduce(np.multiply.outer, map(np.array, result.divisors))
     if result.alpha != 1.0:
         y = result.alpha * y
     if result.bias is not None:

@@ -1,8 +1,12 @@
-"""Conv, 1-D and 2-D: grouped, strided, dilated, padded. A 1-D convolution is a 2-D one of a single row."""
+"""Conv and ConvInteger in one to three dimensions: grouped, strided, dilated, padded.
+
+A 1-D convolution is a 2-D one of a single row.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from frontends.onnx.binding import Binding, Result, View
 from frontends.onnx.site import Lowered, Site
@@ -10,13 +14,22 @@ from mapper.ir import conv
 
 
 def lower(site: Site) -> Lowered:
-    """O[N,G,K,P,Q] += I[N,G,C,..] * W[G,K,C,R,S], K and C per group, I padded; InputError if not 1-D or 2-D."""
+    """O[N,G,K,P,Q] += I[N,G,C,..] * W[G,K,C,R,S], K and C per group, I padded; InputError if it is not 1-D to 3-D."""
+    return _lower(site, bias=site.optional(2))
+
+
+def lower_integer(site: Site) -> Lowered:
+    """The same of integers less their zero points: inputs 2 and 3, the weight's one value or one for each filter."""
+    return _lower(site, zeros=(site.optional(2), site.optional(3)))
+
+
+def _lower(site: Site, *, bias: str | None = None, zeros: tuple[str | None, str | None] = (None, None)) -> Lowered:
     x, w = site.inputs[0], site.inputs[1]
     rank = len(site.shape(x)) - 2
     if len(site.shape(w)) != rank + 2:
         raise site.refuse(f"an input of shape {site.shape(x)} and a weight of shape {site.shape(w)} do not fit")
-    if rank not in (1, 2):
-        raise site.refuse(f"{rank}-D convolution is not supported", "1-D and 2-D are")
+    if rank not in (1, 2, 3):
+        raise site.refuse(f"{rank}-D convolution is not supported", "1-D to 3-D are")
     images, channels, *size = site.shape(x)
     filters, per_group, *kernel = site.shape(w)
     groups = int(site.attributes.get("group", 1))
@@ -32,35 +45,31 @@ def lower(site: Site) -> Lowered:
         )
 
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
-    pads = _pads(site, tuple(size), reach, strides)
+    pads = pads_of(site, tuple(size), reach, strides)
     out = tuple(
         (n + before + after - r) // s + 1 for n, (before, after), r, s in zip(size, pads, reach, strides, strict=True)
     )
     if min(out) < 1:
         raise site.refuse(f"the kernel reaches over {reach}, more than the padded input has")
 
-    (p, q), (r, s) = _rows(out), _rows(tuple(kernel))
     nest = conv(
         N=images,
         G=groups,
         K=filters // groups,
         C=per_group,
-        P=p,
-        Q=q,
-        R=r,
-        S=s,
-        stride=_rows(strides),
-        dilation=_rows(dilations),
+        **dict(zip("DPQ"[-rank:], out, strict=True)),
+        **dict(zip("TRS"[-rank:], kernel, strict=True)),
+        stride=(1,) * (2 - rank) + strides,
+        dilation=(1,) * (2 - rank) + dilations,
     )
-    rows, columns = nest.shape(nest.tensor("I"))[-2:]
     image = View(
         value=x,
         perm=tuple(range(rank + 2)),
         pads=((0, 0), (0, 0), *pads),
-        crop=(images, channels, *(rows, columns)[-rank:]),
+        crop=(images, channels, *nest.shape(nest.tensor("I"))[-rank:]),
         shape=nest.shape(nest.tensor("I")),
+        zero=zeros[0],
     )
-    bias = site.optional(2)
     if bias is not None and math.prod(site.shape(bias)) != filters:
         raise site.refuse(f"the bias {bias} has shape {site.shape(bias)}, not one value for each of {filters} filters")
     shape = (images, filters, *out)
@@ -73,15 +82,12 @@ def lower(site: Site) -> Lowered:
         bias_shape=(filters, *ones) if bias else (),
     )
     weight = View.plain(w, (filters, per_group, *kernel), nest.shape(nest.tensor("W")))
+    if zeros[1] is not None:
+        weight = replace(weight, zero=zeros[1], zero_shape=(-1, *(1,) * (rank + 1)))
     return Lowered(nest, Binding({"I": image, "W": weight}, result))
 
 
-def _rows(values: tuple[int, ...]) -> tuple[int, int]:
-    """A (vertical, horizontal) pair; a 1-D convolution is horizontal."""
-    return (1, values[0]) if len(values) == 1 else (values[0], values[1])
-
-
-def _pads(
+def pads_of(
     site: Site, size: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[tuple[int, int], ...]:
     """(before, after) of each spatial axis."""
@@ -89,8 +95,6 @@ def _pads(
     mode = site.attributes.get("auto_pad", "NOTSET")
     if mode in ("NOTSET", ""):
         flat = site.ints("pads", (0,) * (2 * rank))
-        if min(flat) < 0:
-            raise site.refuse("negative pads are not supported")
         return tuple(zip(flat[:rank], flat[rank:], strict=True))
     if mode == "VALID":
         return ((0, 0),) * rank

@@ -83,6 +83,19 @@ def _parse(data: bytes, place: str) -> onnx.ModelProto:
     return proto
 
 
+def check_external(proto: onnx.ModelProto, folder: Path) -> None:
+    """InputError for weights stored beside the file whose place is not inside the model's folder."""
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == tensor.EXTERNAL:
+            location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            root = folder.resolve()
+            if not location or "\0" in location or not (root / location).resolve().is_relative_to(root):
+                raise InputError(
+                    f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
+                    hint="move it there",
+                )
+
+
 def check(proto: onnx.ModelProto, place: str) -> None:
     """Run ONNX's checker; InputError with its first complaint."""
     from onnx import checker

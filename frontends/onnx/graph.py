@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from frontends.onnx.registry import RANDOM, STANDARD_DOMAINS
@@ -33,11 +33,12 @@ def reads(node: onnx.NodeProto) -> tuple[str, ...]:
     """The distinct values that the node reads, those that its subgraphs take from outside included."""
     names = dict.fromkeys(name for name in node.input if name)
     for body in subgraphs(node):
-        names.update(dict.fromkeys(_captured(body)))
+        names.update(dict.fromkeys(captured(body)))
     return tuple(names)
 
 
-def _captured(body: onnx.GraphProto) -> Iterator[str]:
+def captured(body: onnx.GraphProto) -> Iterator[str]:
+    """What a subgraph takes from the graph around it."""
     inside = {v.name for v in body.input} | {t.name for t in body.initializer}
     for node in body.node:
         yield from (name for name in reads(node) if name not in inside)
@@ -58,9 +59,9 @@ def initializers(graph: onnx.GraphProto) -> set[str]:
     return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
 
 
-def constants(graph: onnx.GraphProto) -> set[str]:
-    """The values that no input of the model reaches: initializers and whatever is computed from constants only."""
-    found = initializers(graph)
+def constants(graph: onnx.GraphProto, given: Iterable[str] = ()) -> set[str]:
+    """The values that no input of the model reaches: initializers, those `given`, and what follows from these alone."""
+    found = initializers(graph) | set(given)
     for node in graph.node:
         if node.op_type not in RANDOM and found.issuperset(reads(node)):
             found.update(name for name in node.output if name)
@@ -72,13 +73,18 @@ def used(graph: onnx.GraphProto) -> set[str]:
     return {name for node in graph.node for name in reads(node)} | {v.name for v in graph.output}
 
 
-def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give each node whose name is empty or taken a unique one: `Conv_3`, its operator and index."""
+def name_nodes(graph: onnx.GraphProto, taken: set[str], prefix: str = "") -> None:
+    """Give each node a name that is not `taken`: `prefix` and its own, or if that is empty or not the only one its
+    operator and index, `Conv_3`. The nodes of subgraphs are named when these are lowered."""
     given = Counter(node.name for node in graph.node)
-    taken = {name for name, times in given.items() if times == 1 and name}
+    own = {f"{prefix}{name}" for name, times in given.items() if times == 1 and name}
+    free, reserved = own - taken, taken | own
     for index, node in enumerate(graph.node):
-        if not node.name or given[node.name] > 1:
-            node.name = unique(f"{node.op_type}_{index}", taken)
+        name = f"{prefix}{node.name}"
+        if not node.name or name not in free or given[node.name] > 1:
+            name = unique(f"{prefix}{node.op_type}_{index}", reserved)
+        node.name = name
+    taken |= reserved
 
 
 def unique(name: str, taken: set[str]) -> str:

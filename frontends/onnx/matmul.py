@@ -8,10 +8,25 @@ every MatMul is one plain or batched matrix product and nothing is computed or c
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from frontends.onnx.binding import Binding, Result, View
 from frontends.onnx.site import Lowered, Site
 from mapper.ir import gemm
+
+
+def lower_integer(site: Site) -> Lowered:
+    """The same of integers less their zero points: inputs 2 and 3, one value, or one for each row of the left operand
+    and each column of the right one."""
+    lowered = lower(site)
+    views = dict(lowered.binding.operands)
+    for tensor, index, rows in (("A", 2, True), ("B", 3, False)):
+        zero = site.optional(index)
+        if zero is not None:
+            shape = site.shape(zero)
+            column = rows and len(shape) == 1 and len(site.shape(views[tensor].value)) > 1
+            views[tensor] = replace(views[tensor], zero=zero, zero_shape=(*shape, 1) if column else shape)
+    return Lowered(lowered.nest, Binding(views, lowered.binding.result))
 
 
 def lower(site: Site) -> Lowered:

@@ -1,29 +1,76 @@
-"""How each operator of the ONNX standard is treated, for `mapper ops`."""
+"""How each ONNX operator is treated: what `mapper ops` and docs/operators.md show.
+
+python -m frontends.onnx.operators > docs/operators.md
+"""
 
 from __future__ import annotations
 
-from frontends.onnx.registry import FAMILIES, SHAPE_READERS, UNMAPPED, VIEWS
+from collections import Counter
 
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+from frontends.onnx.control import OPERATORS as CONTROL_FLOW
+from frontends.onnx.expand import EXPANSIONS
+from frontends.onnx.families import PRODUCTS, REDUCTIONS
+from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, VIEWS
+
+LAYER = "layer: a loop nest"
+REDUCTION = "layer: a loop nest of one operand where axes and outputs allow, else data movement"
+PARTS = "layers: taken apart into loop nests, and what stands between them as data movement"
+UNCOUNTED = "data movement, with a note: its multiply-accumulates are not mapped and not counted"
+VIEW = "view: moves nothing"
+ATTACHED = "attached to the layer whose outputs it works on, else data movement: reads its inputs, writes its outputs"
+CONTROL = (
+    "its bodies are compiled: a branch that is known, else both; a loop as often as it runs, with a note if unknown"
+)
+SHAPE = "data movement: writes its output, reads no elements"
+MOVEMENT = "data movement: reads its inputs, writes its outputs"
 
 
 def treatments() -> dict[str, str]:
-    """The treatment, in words, of every operator of the newest opset that the installed onnx knows, by name."""
+    """The treatment, in words, of every operator of the newest opset that the installed onnx knows, by name, then of
+    those of other domains that are taken apart. Whatever has constant inputs only is folded, and costs nothing."""
     from onnx import defs
 
     known = {s.name for s in defs.get_all_schemas() if s.domain == "" and not s.deprecated}
-    return {name: _treatment(name) for name in sorted(known)}
+    others = {f"{domain}.{name}": PARTS for domain, name in sorted(EXPANSIONS) if domain}
+    return {name: _treatment(name) for name in sorted(known)} | others
 
 
 def _treatment(name: str) -> str:
-    if name in FAMILIES:
-        return "mapped: a loop nest"
-    if name in UNMAPPED:
-        return "data movement, with a note: its multiply-accumulates are not mapped yet and not counted"
-    if name in VIEWS:
-        return "view: moves nothing" + (" (as inference runs it)" if name == "Dropout" else "")
-    if name in SHAPE_READERS:
-        return "data movement: writes its output, reads no elements"
-    if name in _CONTROL_FLOW:
-        return "data movement: reads its inputs, writes its outputs; with a note if a body multiplies and accumulates"
-    return "data movement: reads its inputs, writes its outputs; folded if all inputs are constant"
+    groups = (
+        (LAYER, PRODUCTS),
+        (REDUCTION, REDUCTIONS),
+        (PARTS, {op for domain, op in EXPANSIONS if not domain}),
+        (UNCOUNTED, UNMAPPED),
+        (VIEW + (", as inference runs it" if name == "Dropout" else ""), VIEWS),
+        (ATTACHED, ELEMENTWISE),
+        (CONTROL, CONTROL_FLOW),
+        (SHAPE, SHAPE_READERS),
+    )
+    return next((text for text, names in groups if name in names), MOVEMENT)
+
+
+def markdown() -> str:
+    """The table as a document."""
+    from onnx import defs
+
+    found = treatments()
+    lines = [
+        "# Operators",
+        "",
+        f"How each operator of ONNX opset {defs.onnx_opset_version()} is treated, and those of other domains that are",
+        "taken apart; printed by `python -m frontends.onnx.operators`, and by `mapper ops`. What has constant inputs",
+        "only is folded and costs nothing. Other operators whose shapes the model states are data movement.",
+        "",
+        "| operators | treatment |",
+        "|---|---|",
+        *(f"| {n} | {text} |" for text, n in Counter(found.values()).most_common()),
+        "",
+        "| operator | treatment |",
+        "|---|---|",
+        *(f"| {name} | {text} |" for name, text in found.items()),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -1,67 +1,48 @@
-"""Which ONNX operator is lowered by which family, and which ones move no data."""
+"""Operators by what is known of them, by name: those that move no data, that read no elements, and so on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from frontends.onnx import conv, gemm, matmul
-from frontends.onnx.site import Lowered, Site
-
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
-
-FAMILIES: Mapping[str, Callable[[Site], Lowered]] = {
-    "Conv": conv.lower,
-    "Gemm": gemm.lower,
-    "MatMul": matmul.lower,
-}
-"""MAC operators of the standard domain, by name."""
 
 UNMAPPED = frozenset(
     {
-        "Attention",
-        "CausalConvWithState",
-        "ConvInteger",
-        "ConvTranspose",
         "DecoderMaskedMultiHeadAttention",
         "DecoderMaskedSelfAttention",
         "DeformConv",
         "DynamicQuantizeLSTM",
-        "DynamicQuantizeMatMul",
-        "Einsum",
         "FlexAttention",
-        "FusedConv",
-        "FusedGemm",
-        "FusedMatMul",
-        "GRU",
         "GemmFastGelu",
         "GroupQueryAttention",
-        "LSTM",
-        "LinearAttention",
         "LongformerAttention",
         "MatMulBnb4",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
         "MatMulNBits",
         "MoE",
-        "MultiHeadAttention",
         "NhwcConv",
         "NhwcFusedConv",
         "PackedAttention",
         "PackedMultiHeadAttention",
         "QAttention",
-        "QGemm",
-        "QLinearConv",
-        "QLinearMatMul",
         "QMoE",
-        "RNN",
         "SparseToDenseMatMul",
-        "TransposeMatMul",
     }
 )
 """Operators, of any domain, that multiply and accumulate but have no family yet: kept, and said to be so."""
 
 VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators that move nothing (Dropout as inference runs it)."""
+
+ELEMENTWISE = frozenset(
+    {
+        *("Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BatchNormalization", "BitShift"),
+        *("BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos"),
+        *("Cosh", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater"),
+        *("GreaterOrEqual", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log"),
+        *("Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "QuantizeLinear"),
+        *("Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign"),
+        *("Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor"),
+    }
+)
+"""Operators that make each output of the inputs at the same place (as inference runs them)."""
 
 SHAPE_READERS = frozenset({"Shape", "Size"})
 """Operators that read the shape of their input but not its elements."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from frontends.onnx import graph
-from frontends.onnx.registry import RANDOM, SHAPE_READERS
+from frontends.onnx.fold import fold
 from mapper.errors import InputError
+from mapper.ir.network import Elements
 from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import onnx
-
-_SMALL = 4096  # elements of a constant worth folding: shapes and axes, not weights
 
 Dims = tuple[int | str, ...]
 
@@ -25,18 +26,20 @@ Dims = tuple[int | str, ...]
 class Shapes:
     """The shapes of a model's values: known sizes are integers, symbolic ones their name, unknown ones "?".
 
-    `dims` lacks values of unknown rank, `others` are those that are no tensors (sequences, maps), `doubt` is what
-    shape inference complained of, `inputs` are the inputs of the model without its initializers.
+    `dims` lacks values of unknown rank, `types` has ONNX's number of the type of an element where that is known,
+    `others` are those that are no tensors (sequences, maps), `doubt` is what shape inference complained of, `inputs`
+    are the inputs of the model without its initializers.
     """
 
     dims: Mapping[str, Dims]
+    types: Mapping[str, int]
     others: frozenset[str]
     inputs: tuple[str, ...]
     doubt: str | None = None
 
     def known(self, name: str) -> bool:
         """Whether every dimension is a number, or the value has no shape at all because it is no tensor."""
-        return name in self.others or (name in self.dims and all(isinstance(n, int) for n in self.dims[name]))
+        return name in self.others or is_known(self.dims.get(name))
 
     def __call__(self, name: str) -> tuple[int, ...]:
         """The shape; InputError that names the tensor and the dimension if it is unknown."""
@@ -53,6 +56,31 @@ class Shapes:
         """Elements of the tensor; 0 for a value that is none."""
         return 0 if name in self.others else math.prod(self(name))
 
+    def bits(self, name: str) -> int | None:
+        """Bits of an element, by its type; None for single and double precision, which a machine narrows to its own."""
+        from onnx import TensorProto
+
+        kind = TensorProto.DataType.Name(self.types.get(name, TensorProto.FLOAT))
+        if kind == "BOOL":
+            return 8
+        digits = re.search(r"\d+", kind)  # INT8, BFLOAT16, FLOAT8E4M3FN
+        return int(digits[0]) if digits else None
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """The type of an element; InputError if it is no tensor."""
+        from onnx import helper
+
+        if name in self.others or not self.types.get(name):
+            raise InputError(f"{name} is no tensor")
+        return helper.tensor_dtype_to_np_dtype(self.types[name])
+
+    def moved(self, names: Iterable[str]) -> Elements:
+        """The elements of these values, by their bits; nothing for one that is no tensor."""
+        found: dict[int | None, int] = {}
+        for name in names:
+            found[self.bits(name)] = found.get(self.bits(name), 0) + self.elements(name)
+        return tuple((n, bits) for bits, n in found.items() if n)
+
     def _unknown(self, message: str) -> InputError:
         options = [
             f"--shape {name}={'x'.join(str(n) if isinstance(n, int) else '1' for n in self.dims[name])}"
@@ -63,14 +91,29 @@ class Shapes:
         return InputError(message + doubt, hint=f"give it, for example: {' '.join(options)}" if options else None)
 
 
-def override(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Give inputs of the model the shapes of the user; InputError for an unknown input or another rank."""
+def is_known(dims: Dims | None) -> bool:
+    """Whether every dimension is a number."""
+    return dims is not None and all(isinstance(n, int) for n in dims)
+
+
+def override(
+    proto: onnx.ModelProto,
+    shapes: Mapping[str, tuple[int, ...]],
+    dims: Mapping[str, int],
+    values: Mapping[str, float],
+) -> None:
+    """Give inputs of the model, and symbols in their shapes, the sizes of the user, and inputs a value for good.
+
+    Raises InputError for an input or a symbol that the model does not have, for another rank, and for a value of an
+    input whose shape is not known.
+    """
     stored = graph.initializers(proto.graph)
     inputs = {v.name: v for v in proto.graph.input if v.name not in stored}
-    for name, shape in shapes.items():
+    for name in (*shapes, *values):
         if name not in inputs:
             hint = did_you_mean(name, inputs) or f"its inputs: {', '.join(inputs)}"
             raise InputError(f"the model has no input '{name}'", hint=hint)
+    for name, shape in shapes.items():
         tensor = inputs[name].type.tensor_type
         if tensor.HasField("shape") and len(tensor.shape.dim) != len(shape):
             raise InputError(f"input {name} has {len(tensor.shape.dim)} dimensions, the given shape {len(shape)}")
@@ -79,19 +122,54 @@ def override(proto: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> N
         del tensor.shape.dim[:]
         for n in shape:
             tensor.shape.dim.add().dim_value = n
-    if shapes:  # what the file says of other values may hold for its own input shapes only
+    for value in inputs.values():
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:
+                dim.Clear()
+    symbols: dict[str, list[onnx.TensorShapeProto.Dimension]] = {}
+    for value in inputs.values():
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                symbols.setdefault(dim.dim_param, []).append(dim)
+    for symbol, n in dims.items():
+        if symbol not in symbols:
+            known = f"its symbols: {', '.join(symbols)}" if symbols else "the shapes of its inputs have no symbols"
+            raise InputError(f"the model has no dimension '{symbol}'", hint=did_you_mean(symbol, symbols) or known)
+        for dim in symbols[symbol]:
+            dim.dim_value = n
+    for name, number in values.items():
+        _fix(proto.graph, inputs[name], number)
+    if shapes or dims or values:  # what the file says of other values may hold for its own input shapes only
         del proto.graph.value_info[:]
         for value in proto.graph.output:
             value.type.tensor_type.ClearField("shape")
 
 
+def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> None:
+    """Make an input a constant whose elements are all this number."""
+    from onnx import numpy_helper
+
+    known = table(source)
+    array = np.full(known(value.name), number, known.dtype(value.name))
+    if not np.all(array == number):
+        raise InputError(f"input {value.name} is of {array.dtype}, which has no {number:g}")
+    source.initializer.append(numpy_helper.from_array(array, value.name))
+    source.input.remove(value)
+
+
 def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
-    """The model with inferred shapes; constants too intricate for ONNX's own inference are folded first."""
+    """The model with inferred shapes.
+
+    Constants too intricate for ONNX's own inference are folded first, and an If whose condition turns out to be
+    constant is replaced by the branch that is taken.
+    """
     inferred, shapes = _infer(proto)
-    wanted = graph.used(inferred.graph)
-    if not all(shapes.known(name) for name in wanted) and _fold(inferred, shapes):
+    while True:
+        unknown = not all(shapes.known(name) for name in graph.used(inferred.graph))
+        choices = any(node.op_type == "If" and graph.is_standard(node) for node in inferred.graph.node)
+        if not (unknown or choices) or not fold(inferred, shapes):
+            return inferred, shapes
         inferred, shapes = _infer(inferred)
-    return inferred, shapes
 
 
 def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
@@ -113,63 +191,26 @@ def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
 def table(source: onnx.GraphProto, doubt: str | None = None) -> Shapes:
     """The shapes that the graph states, after inference those that it infers."""
     dims: dict[str, Dims] = {t.name: tuple(t.dims) for t in source.initializer}
+    types = {t.name: t.data_type for t in source.initializer}
     dims |= {t.values.name: tuple(t.dims) for t in source.sparse_initializer}
+    types |= {t.values.name: t.values.data_type for t in source.sparse_initializer}
     stored, others = frozenset(dims), set()
     for value in (*source.input, *source.value_info, *source.output):
         kind = value.type.WhichOneof("value")
-        if kind == "tensor_type" and value.type.tensor_type.HasField("shape"):
-            shape = value.type.tensor_type.shape.dim
-            dims.setdefault(
-                value.name, tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in shape)
-            )
-        elif kind is not None and kind != "tensor_type":
+        if kind == "tensor_type":
+            types.setdefault(value.name, value.type.tensor_type.elem_type)
+            if value.type.tensor_type.HasField("shape"):
+                dims.setdefault(value.name, tuple(map(_size, value.type.tensor_type.shape.dim)))
+        elif kind is not None:
             others.add(value.name)
     inputs = tuple(v.name for v in source.input if v.name not in stored)
-    return Shapes(dims, frozenset(others), inputs, doubt)
+    return Shapes(dims, types, frozenset(others), inputs, doubt)
 
 
-def _fold(proto: onnx.ModelProto, shapes: Shapes) -> bool:
-    """Replace small constant nodes, and Shape of what is known, by initializers; whether there were any."""
-    import numpy as np
-    from onnx import numpy_helper
-    from onnx.reference import ReferenceEvaluator
-
-    source = proto.graph
-    values: dict[str, Any] = {}
-    for tensor in source.initializer:
-        if math.prod(tensor.dims) <= _SMALL and tensor.data_location == tensor.DEFAULT:
-            with contextlib.suppress(Exception):  # a damaged tensor is not folded
-                values[tensor.name] = numpy_helper.to_array(tensor)
-    kept = []
-    for node in source.node:
-        small = all(not shapes.known(name) or shapes.elements(name) <= _SMALL for name in node.output)
-        found: Any = []
-        if node.op_type in SHAPE_READERS and not node.attribute and shapes.known(node.input[0]):
-            shape = np.array(shapes(node.input[0]), np.int64)
-            found = [shape if node.op_type == "Shape" else shape.prod()]
-        elif small and node.op_type not in RANDOM and values.keys() >= set(graph.reads(node)):
-            inputs = {name: values[name] for name in graph.reads(node)}
-            # what the evaluator cannot do stays a node
-            with contextlib.suppress(Exception):
-                found = ReferenceEvaluator(_single(proto, node, tuple(inputs))).run(None, inputs)
-        if found and all(isinstance(value, np.ndarray | np.generic) for value in found):
-            results = {name: np.asarray(value) for name, value in zip(node.output, found, strict=True) if name}
-            source.initializer.extend(numpy_helper.from_array(value, name) for name, value in results.items())
-            values |= results
-        else:
-            kept.append(type(node).FromString(node.SerializeToString()))
-    folded = len(kept) < len(source.node)
-    del source.node[:]
-    source.node.extend(kept)
-    return folded
-
-
-def _single(proto: onnx.ModelProto, node: onnx.NodeProto, inputs: tuple[str, ...]) -> onnx.ModelProto:
-    from onnx import helper
-
-    values = [helper.make_empty_tensor_value_info(name) for name in inputs]
-    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
-    return helper.make_model(helper.make_graph([node], node.op_type, values, outputs), opset_imports=proto.opset_import)
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    if dim.HasField("dim_value") and dim.dim_value >= 0:  # exporters write -1 for what they do not know
+        return dim.dim_value
+    return dim.dim_param or "?"
 
 
 def condense(message: str) -> str:

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from frontends.onnx.binding import Binding
+from frontends.onnx.binding import Array, Binding
+from frontends.onnx.graph import attributes
 from mapper.errors import InputError
 from mapper.ir import LoopNest
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.region import Region
+    from frontends.onnx.shapes import Shapes
 
 
 @dataclass(frozen=True)
 class Site:
-    """One node: its inputs and outputs ("" for one left out), its attributes as Python values, the shapes around it."""
+    """One node: its inputs and outputs ("" for one left out), its attributes as Python values, the shapes and the small
+    constants around it."""
 
     name: str
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
-    shape: Callable[[str], tuple[int, ...]]
+    shapes: Shapes
+    constants: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, node: onnx.NodeProto, region: Region) -> Site:
+        """The site of a node of a region."""
+        inputs, outputs = tuple(node.input), tuple(node.output)
+        return cls(node.name, node.op_type, inputs, outputs, attributes(node), region.shapes, region.small)
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        """The shape of a value; InputError if it is unknown."""
+        return self.shapes(value)
 
     def optional(self, index: int) -> str | None:
         """The input at `index`, None if it is left out."""
@@ -40,7 +59,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A MAC node as a loop nest, and how the nest's tensors relate to the node's values."""
+    """A node as a loop nest, and how the nest's tensors relate to the node's values."""
 
     nest: LoopNest
     binding: Binding

@@ -15,6 +15,7 @@ from mapper.cli.options import (
     Constraints,
     Dataflow,
     DeterministicLimit,
+    Dims,
     Factors,
     Format,
     Goal,
@@ -33,6 +34,7 @@ from mapper.cli.options import (
     Shapes,
     Tiles,
     TimeLimit,
+    Values,
 )
 
 app = typer.Typer(
@@ -81,6 +83,8 @@ def compile_command(
     verify: Annotated[bool, typer.Option("--verify", help="Execute every layer's mapping and compare.")] = False,
     format: OutputFormat = Format.TABLE,
     shape: Shapes = None,
+    dim: Dims = None,
+    value: Values = None,
     objective: Goal = Objective.ENERGY,
     factors: LoopFactors = Factors.IMPERFECT,
     mapspace: Tiles = Mapspace.UNEVEN,
@@ -114,7 +118,7 @@ def compile_command(
         time_limit,
         deterministic_limit,
     )
-    run(Request(model, arch, asked, output, jobs, verify, format is Format.JSON, shape or []))
+    run(Request(model, arch, asked, output, jobs, verify, format is Format.JSON, shape or [], dim or [], value or []))
 
 
 @app.command("map")
@@ -200,6 +204,24 @@ def verify_command(
     from mapper.cli.verify import verify_folder
 
     verify_folder(folder, as_json=format is Format.JSON)
+
+
+@app.command("inspect")
+@guarded
+def inspect_command(
+    model: Model,
+    format: OutputFormat = Format.TABLE,
+    shape: Shapes = None,
+    dim: Dims = None,
+    value: Values = None,
+) -> None:
+    """What a model holds: layers, dims, MACs, weights, activations, bits, and how every other operator is treated.
+
+    Example: mapper inspect resnet50
+    """
+    from mapper.cli.inspect import inspect_model
+
+    inspect_model(model, shape or [], dim or [], value or [], as_json=format is Format.JSON)
 
 
 @app.command("ops")

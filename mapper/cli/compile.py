@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import re
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -21,12 +19,13 @@ from mapper.arch import find_spec, parse_architecture
 from mapper.cli.asked import read
 from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
+from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
 from mapper.cli.output import console, energy_text, engineering, table
 from mapper.cli.progress import bar
-from mapper.errors import InputError, VerificationError
+from mapper.errors import VerificationError
 from mapper.ir import LoopNest
-from mapper.network import Compiled, check_network, compile_network, exact, layers_csv, summary
+from mapper.network import Compiled, Transfer, check_network, compile_network, exact, layers_csv, summary
 from mapper.search import Result
 
 
@@ -42,31 +41,28 @@ class Request:
     verify: bool
     as_json: bool
     shapes: list[str]
+    dims: list[str]
+    values: list[str]
 
 
 def run(request: Request) -> None:
     """Compile, write what was asked for, print the summary, and verify if asked."""
-    from frontends.onnx import load
-
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
     options = read(request.asked, arch)
-    shapes = parse_shapes(request.shapes)
     if request.verify:
         from backends.execute import require_extra
 
         require_extra()  # before the work, not after it
-    model = load(request.model, shapes)
+    model, given = read_model(request.model, request.shapes, request.dims, request.values)
     network = model.network
-    for node in network.others:
-        if node.note:
-            print(f"mapper: warning: {node.op} node {node.name}: {node.note}", file=sys.stderr)
+    warn(network)
     check_network(network, arch, options)
     paths = schedule_paths(layer.name for layer in network.layers)
     folder = Folder(request.output) if request.output else None
     if folder:
         origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
-        about = {"name": network.name, "path": str(origin), "sha256": model.sha256, "shapes": shapes}
+        about = {"name": network.name, "path": str(origin), "sha256": model.sha256, **given}
         folder.start(about, spec.text)
     finished: dict[LoopNest, Result] = {}
     try:
@@ -109,20 +105,6 @@ def run(request: Request) -> None:
         raise VerificationError(verification["failure"], place=network.name)
 
 
-def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
-    """`input=1x3x224x224` words as shapes by input name."""
-    found = {}
-    for word in words:
-        name, equals, shape = word.rpartition("=")
-        sizes = shape.split("x")
-        if not name or not equals or not all(re.fullmatch(r"0*[1-9][0-9]{0,17}", n) for n in sizes):
-            raise InputError(f"--shape {word}", hint="write --shape input=1x3x224x224")
-        if name in found:
-            raise InputError(f"--shape {word}: {name} is given twice")
-        found[name] = tuple(int(n) for n in sizes)
-    return found
-
-
 @contextmanager
 def workers(jobs: int) -> Iterator[Executor]:
     """Processes for solving layers; ended at once, whatever they do, when the block is left by an exception."""
@@ -140,6 +122,10 @@ def workers(jobs: int) -> Iterator[Executor]:
             process.terminate()
         raise
     executor.shutdown()
+
+
+def _group(moved: Transfer) -> str:
+    return f"{moved.node.op}, attached" if moved.node.to else moved.node.op
 
 
 def _schedule(name: str, nest: LoopNest, *, spec_name: str, unit: str, result: Result) -> str:
@@ -166,7 +152,8 @@ def _verify(model: Any, compiled: Compiled) -> dict[str, Any]:
 def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
     """The summary as tables."""
     unit, screen = compiled.arch.energy_unit, console()
-    right = ("MACs", "energy", "cycles", "util", "DRAM", "solve")
+    times = any(layer.times > 1 for layer in compiled.network.layers)
+    right = (*("times",) * times, "operations", "energy", "cycles", "util", "DRAM", "solve")
     rows = table("layer", "op", "dims", "status", *right, right=right)
     for layer, row in zip(compiled.network.layers, data["layers"], strict=True):
         cost = compiled.result(layer).cost
@@ -175,7 +162,8 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
             row["op"],
             " ".join(f"{d}={n}" for d, n in row["dims"].items() if n > 1),
             row["status"],
-            engineering(row["macs"]),
+            *(str(row["times"]),) * times,
+            engineering(row["operations"]),
             energy_text(cost.energy, unit),
             f"{cost.cycles:,}",
             f"{cost.utilization:.0%}",
@@ -184,18 +172,18 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         )
     screen.print(rows)
     if compiled.transfers:
-        groups = Counter(t.node.op for t in compiled.transfers)
+        groups = Counter(map(_group, compiled.transfers))
         others = table(
             "other operators", "nodes", "moved", "energy", "cycles", right=("nodes", "moved", "energy", "cycles")
         )
         for op, nodes in sorted(groups.items()):
-            here = [t for t in compiled.transfers if t.node.op == op]
+            here = [t for t in compiled.transfers if _group(t) == op]
             others.add_row(
                 op,
                 str(nodes),
-                engineering(sum((t.bytes for t in here), Fraction(0)), "B"),
-                energy_text(sum((t.energy for t in here), Fraction(0)), unit),
-                f"{sum(t.cycles for t in here):,}",
+                engineering(sum((t.node.times * t.bytes for t in here), Fraction(0)), "B"),
+                energy_text(sum((t.node.times * t.energy for t in here), Fraction(0)), unit),
+                f"{sum(t.node.times * t.cycles for t in here):,}",
             )
         screen.print()
         screen.print(others)
@@ -206,7 +194,7 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         f"{compiled.network.name} on {compiled.arch.name}: {proven} of {len(data['layers'])} layers proven optimal, "
         f"energy {energy_text(compiled.energy, unit)}, {compiled.cycles:,} cycles"
         + (f" ({engineering(latency, 's')})" if latency else "")
-        + f", {engineering(compiled.operations)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"
+        + f", {engineering(compiled.macs)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"
     )
     if data["verification"]:
         from mapper.cli.verify import print_verification

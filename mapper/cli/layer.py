@@ -134,7 +134,7 @@ def cost_data(cost: Cost, arch: Architecture) -> dict[str, Any]:
         "edp": exact(cost.edp),
         "utilization": cost.utilization,
         "bottleneck": cost.bottleneck,
-        "macs": cost.counts.operations,
+        "operations": cost.counts.operations,
         "dram_bytes": exact(cost.home_bytes),
         "counts": counts,
         "network": network,

@@ -83,6 +83,16 @@ Shapes = Annotated[
     typer.Option("--shape", metavar="INPUT=1x3x224x224", help="Shape of an input with symbolic dims; repeatable."),
 ]
 
+Dims = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--dim", metavar="SYMBOL=1", help="Size of a symbolic dim in the shapes of inputs; repeatable."),
+]
+
+Values = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--value", metavar="INPUT=1", help="Number that an input always is, to choose a branch; repeatable."),
+]
+
 # -- searches ----------------------------------------------------------------------------------------------------------
 
 Goal = Annotated[

@@ -31,7 +31,7 @@ def verify_folder(folder: Path, *, as_json: bool) -> None:
 
     require_extra()
     written = _read(folder)
-    model = load(written.origin, written.shapes)
+    model = load(written.origin, written.shapes, written.dims, written.values)
     if model.sha256 != written.sha256:
         raise InputError("the model has changed since it was compiled", place=written.origin, hint="compile it again")
     mapped = _evaluated(folder, written, model)
@@ -57,6 +57,8 @@ class _Written:
     origin: str
     sha256: str
     shapes: dict[str, tuple[int, ...]]
+    dims: dict[str, int]
+    values: dict[str, float]
     data: dict[str, Any]
     rows: dict[str, dict[str, Any]]
 
@@ -68,10 +70,14 @@ def _read(folder: Path) -> _Written:
     try:
         arch = parse_architecture(Spec(str(arch_file), arch_file.read_text("utf-8")))
         shapes = {str(name): tuple(map(int, shape)) for name, shape in about.get("shapes", {}).items()}
+        dims = {str(name): int(n) for name, n in about.get("dims", {}).items()}
+        values = {str(name): n for name, n in about.get("values", {}).items()}
         rows = {str(row["name"]): row for row in data["layers"]}
         for row in rows.values():
             folder / row["schedule"]
-        return _Written(str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, data, rows)
+        return _Written(
+            str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, dims, values, data, rows
+        )
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"no folder of a compilation: {error!r}", place=str(folder)) from error
 
@@ -119,14 +125,13 @@ def execute(
     expected = {nest: point.cost.counts for nest, point in points.items()}
     with bar("executing", len(model.network.layers)) as advance:
         found = verify_network(model, arch, mappings, expected, on_layer=lambda check: advance(check.name))
-    failure = next((f"layer {c.name}: {c.mismatch}" for c in found.layers if c.mismatch), None)
     error = found.max_relative_error
     return {
         "layers_checked": found.layers_checked,
         "counts_match": found.counts_match,
         "max_relative_error": error if math.isfinite(error) else None,
         "passed": found.passed,
-        **({} if found.passed else {"failure": failure}),
+        **({} if found.passed else {"failure": found.failure}),
     }
 
 

@@ -1,8 +1,8 @@
 """The intermediate representation: layers as loop nests, models as networks of them."""
 
-from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
+from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
 from mapper.ir.network import Network, Node
-from mapper.ir.operators import conv, gemm
+from mapper.ir.operators import conv, gemm, pool
 from mapper.ir.text import parse_einsum, parse_extents, parse_nest, parse_network
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Network",
     "Node",
     "Rank",
+    "Reduction",
     "Role",
     "Tensor",
     "Term",
@@ -19,4 +20,5 @@ __all__ = [
     "parse_extents",
     "parse_nest",
     "parse_network",
+    "pool",
 ]

@@ -2,8 +2,10 @@
 
     conv2d   O[N,G,K,P,Q] += I[N,G,C,2*P+R,2*Q+S] * W[G,K,C,R,S]
     matmul   O[M,N]       += A[M,K] * B[K,N]
+    maxpool  O[N,C,P,Q] max= I[N,C,2*P+R,2*Q+S]
 
-The innermost point of the nest does one operation, a multiply-accumulate. Tiles are axis-aligned boxes, so the
+The innermost point of the nest does one operation: a multiply-accumulate, or without a weight an addition, a maximum or
+a minimum. Tiles are axis-aligned boxes, so the
 extent of a rank is `sum(coef * (extent - 1)) + 1`: holes of strides and dilations are included, and so is the
 padding of a convolution (coordinates outside the stored tensor read zero but are counted).
 
@@ -29,6 +31,14 @@ class Role(StrEnum):
     INPUT = "input"
     WEIGHT = "weight"
     OUTPUT = "output"
+
+
+class Reduction(StrEnum):
+    """What the operations that make an element of the output have in common."""
+
+    SUM = "+"
+    MAX = "max"
+    MIN = "min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +93,18 @@ class Tensor:
 
 @dataclass(frozen=True)
 class LoopNest:
-    """A layer: `dims` (name, extent) in reading order, and one output and two operand tensors.
+    """A layer: `dims` (name, extent) in reading order, an output, an input, and a weight if it multiplies.
 
     `partial_bits` is the width of a partial sum; None leaves it to the machine, which takes that of the output.
     Raises InputError if an extent or a width is not positive, a dim occurs in no tensor or twice in one tensor, an
-    output rank is not a single dim, or the tensors are not one input, one weight and one output.
+    output rank is not a single dim, the tensors are not one input, at most one weight and one output, or products are
+    not summed.
     """
 
     dims: tuple[tuple[str, int], ...]
     tensors: tuple[Tensor, ...]
     partial_bits: int | None = None
+    reduction: Reduction = Reduction.SUM
 
     def __post_init__(self) -> None:
         dims = []
@@ -110,8 +122,11 @@ class LoopNest:
         names = [d for d, _ in self.dims]
         if len(set(names)) != len(names):
             yield "a dim is given twice"
-        if sorted(t.role for t in self.tensors) != sorted(Role):
-            yield "a layer has one input, one weight and one output"
+        roles = sorted(t.role for t in self.tensors)
+        if roles not in (sorted(Role), [Role.INPUT, Role.OUTPUT]):
+            yield "a layer has one input, at most one weight and one output"
+        if Role.WEIGHT in roles and self.reduction is not Reduction.SUM:
+            yield "products are summed"
         if len({t.name for t in self.tensors}) != len(self.tensors):
             yield "two tensors have the same name"
         for d, n in self.dims:
@@ -141,8 +156,13 @@ class LoopNest:
 
     @cached_property
     def operations(self) -> int:
-        """Multiply-accumulates of the layer."""
+        """Operations of the layer, padding included."""
         return math.prod(self.extents.values())
+
+    @property
+    def macs(self) -> int:
+        """Those that multiply and accumulate: all or none."""
+        return self.operations if any(t.role is Role.WEIGHT for t in self.tensors) else 0
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name; KeyError if there is none."""
@@ -166,5 +186,5 @@ class LoopNest:
         output, operands = ([t for t in self.tensors if (t.role is Role.OUTPUT) is out] for out in (True, False))
         sums = f"/{self.partial_bits}" if self.partial_bits else ""
         results = " ".join(t.text(f":{t.bits or ''}{sums}" if t.bits or sums else "") for t in output)
-        einsum = f"{results} += {' * '.join(map(str, operands))}"
+        einsum = f"{results} {self.reduction}= {' * '.join(map(str, operands))}"
         return f"{einsum} {{{' '.join(f'{d}={n}' for d, n in self.dims)}}}"

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from mapper.ir.nest import LoopNest
+
+Elements = tuple[tuple[int, int | None], ...]
+"""Numbers of elements, each with the bits of one; None: as wide as the machine says."""
+
+
+def elements_text(elements: Elements) -> str:
+    """`4096,77:64` is 4096 elements as wide as the machine says and 77 of 64 bits; none are 0."""
+    return ",".join(f"{n}:{bits}" if bits is not None else str(n) for n, bits in elements) or "0"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One operation of a model.
 
-    A node with a `nest` multiplies and accumulates and is mapped. One without is data movement: it reads `reads` and
-    writes `writes` elements of the outermost memory; both are 0 for a view (Reshape), which moves nothing. `note` says
-    what that leaves out, if anything.
+    A node with a `nest` multiplies and accumulates and is mapped. One without is data movement: it reads and writes
+    elements of the outermost memory, and moves nothing if it is a view (Reshape). One that is attached `to` a layer
+    works on the layer's outputs before they are written, and reads its other operands only.
+
+    It runs `times` times. `note` says what all this leaves out, if anything.
     """
 
     name: str
@@ -24,18 +34,36 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nest: LoopNest | None = None
-    reads: int = 0
-    writes: int = 0
+    reads: Elements = ()
+    writes: Elements = ()
+    to: str = ""
+    times: int = 1
     note: str = ""
+
+    def facts(self) -> Iterator[str]:
+        """What the text form says of it besides its nest, as `key value`."""
+        if self.nest is None:
+            yield f"reads {elements_text(self.reads)}"
+            yield f"writes {elements_text(self.writes)}"
+        if self.to:
+            yield f"to {quote(self.to)}"
+        if self.times != 1:
+            yield f"times {self.times}"
+        if self.note:
+            yield f"note {json.dumps(self.note)}"
 
 
 @dataclass(frozen=True)
 class Network:
-    """A model: its name, the shape of each tensor, and its nodes in topological order with unique names."""
+    """A model: its name, the shape of each tensor, and its nodes in topological order with unique names.
+
+    `stored` are the tensors whose values are part of the model.
+    """
 
     name: str
     tensors: tuple[tuple[str, tuple[int, ...]], ...]
     nodes: tuple[Node, ...]
+    stored: frozenset[str] = frozenset()
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -53,6 +81,11 @@ class Network:
         return tuple(n for n in self.nodes if n.nest is None)
 
     @cached_property
+    def made(self) -> frozenset[str]:
+        """The tensors that nodes make."""
+        return frozenset(value for node in self.nodes for value in node.outputs)
+
+    @cached_property
     def unique(self) -> Mapping[LoopNest, int]:
         """A number for each distinct nest, in order of first appearance: equal layers are solved once."""
         found: dict[LoopNest, int] = {}
@@ -64,12 +97,14 @@ class Network:
     def __str__(self) -> str:
         """The text form: a line for each tensor and node; `parse_network` reads it back."""
         lines = [f"network {quote(self.name)}"]
-        lines += [f"tensor {quote(name)} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in self.tensors]
+        for name, shape in self.tensors:
+            sizes = "x".join(map(str, shape)) or "scalar"
+            lines.append(f"tensor {quote(name)} {sizes}{' stored' if name in self.stored else ''}")
         for n in self.nodes:
             inputs, outputs = (" ".join(map(quote, names)) for names in (n.inputs, n.outputs))
             head = f"{quote(n.name)} {quote(n.op)} ({inputs}) -> ({outputs})"
-            moved = f"reads {n.reads} writes {n.writes}{f' note {json.dumps(n.note)}' if n.note else ''}"
-            lines.append(f"layer {head} : {n.nest}" if n.nest else f"other {head} : {moved}")
+            told = " ".join(n.facts())
+            lines.append(f"layer {head} {told}{' ' if told else ''}: {n.nest}" if n.nest else f"other {head} : {told}")
         return "\n".join(lines) + "\n"
 
 

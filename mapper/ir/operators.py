@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
+from mapper.errors import InputError
+from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
 
 
 def _ranks(dims: str) -> tuple[Rank, ...]:
@@ -15,27 +16,72 @@ def conv(
     G: int = 1,
     K: int = 1,
     C: int = 1,
+    D: int = 1,
     P: int = 1,
     Q: int = 1,
+    T: int = 1,
     R: int = 1,
     S: int = 1,
-    stride: tuple[int, int] = (1, 1),
-    dilation: tuple[int, int] = (1, 1),
+    stride: tuple[int, ...] = (1,),
+    dilation: tuple[int, ...] = (1,),
 ) -> LoopNest:
-    """2-D convolution: N images, G groups of K filters over C channels, P x Q outputs, R x S filters.
+    """Convolution: N images, G groups of K filters over C channels, P x Q outputs, R x S filters.
 
-    K and C are per group. `stride` and `dilation` are (vertical, horizontal).
+    With D outputs and T filter elements in depth, if one is more than 1 or steps are given for three axes, it is 3-D.
+    K and C are per group. `stride` and `dilation` are for all axes or (depth,) vertical, horizontal. Raises InputError
+    if they are for another number of axes.
     """
-    rows: Rank = (Term("P", stride[0]), Term("R", dilation[0]))
-    columns: Rank = (Term("Q", stride[1]), Term("S", dilation[1]))
+    outputs, filters, extents, windows = _windows((D, P, Q), (T, R, S), stride, dilation)
     return LoopNest(
-        tuple({"N": N, "G": G, "K": K, "C": C, "P": P, "Q": Q, "R": R, "S": S}.items()),
+        (*zip("NGKC", (N, G, K, C), strict=True), *zip(outputs + filters, extents, strict=True)),
         (
-            Tensor("I", Role.INPUT, (*_ranks("NGC"), rows, columns)),
-            Tensor("W", Role.WEIGHT, _ranks("GKCRS")),
-            Tensor("O", Role.OUTPUT, _ranks("NGKPQ")),
+            Tensor("I", Role.INPUT, (*_ranks("NGC"), *windows)),
+            Tensor("W", Role.WEIGHT, _ranks("GKC" + filters)),
+            Tensor("O", Role.OUTPUT, _ranks("NGK" + outputs)),
         ),
     )
+
+
+def pool(
+    *,
+    N: int = 1,
+    C: int = 1,
+    D: int = 1,
+    P: int = 1,
+    Q: int = 1,
+    T: int = 1,
+    R: int = 1,
+    S: int = 1,
+    stride: tuple[int, ...] = (1,),
+    dilation: tuple[int, ...] = (1,),
+    reduction: Reduction = Reduction.MAX,
+) -> LoopNest:
+    """Pooling: N images, C channels, P x Q outputs of windows of R x S; 3-D and steps as in `conv`."""
+    outputs, windowed, extents, windows = _windows((D, P, Q), (T, R, S), stride, dilation)
+    return LoopNest(
+        (*zip("NC", (N, C), strict=True), *zip(outputs + windowed, extents, strict=True)),
+        (Tensor("I", Role.INPUT, (*_ranks("NC"), *windows)), Tensor("O", Role.OUTPUT, _ranks("NC" + outputs))),
+        reduction=reduction,
+    )
+
+
+def _windows(
+    places: tuple[int, int, int], sizes: tuple[int, int, int], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[str, str, tuple[int, ...], tuple[Rank, ...]]:
+    """Windows of these sizes at so many places, in 2-D or 3-D: the dims of places and in windows, the extents of both,
+    and the ranks of the input."""
+    volume = places[0] > 1 or sizes[0] > 1 or 3 in (len(stride), len(dilation))
+    outputs, inner = ("DPQ", "TRS") if volume else ("PQ", "RS")
+    steps = {}
+    for what, given in (("stride", stride), ("dilation", dilation)):
+        steps[what] = given * len(outputs) if len(given) == 1 else given
+        if len(steps[what]) != len(outputs):
+            raise InputError(f"{what} is given for {len(given)} axes, the layer has {len(outputs)}")
+    windows: tuple[Rank, ...] = tuple(
+        (Term(d, step), Term(f, apart))
+        for d, f, step, apart in zip(outputs, inner, steps["stride"], steps["dilation"], strict=True)
+    )
+    return outputs, inner, (*places[-len(outputs) :], *sizes[-len(inner) :]), windows
 
 
 def gemm(*, M: int = 1, N: int = 1, K: int = 1, B: int = 1) -> LoopNest:

@@ -1,8 +1,9 @@
 """Reading loop nests and networks from their text form; `str` prints it.
 
     O[M,N] += A[M,K] * B[K,N] {M=16 N=16 K=16}
+    O[C,P] max= I[C,2*P+R] {C=64 P=56 R=3}
 
-The accumulated tensor is the output, the first operand the input, the second the weight.
+The accumulated tensor is the output, the first operand the input, the second, if there is one, the weight.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import json
 import re
 
 from mapper.errors import InputError
-from mapper.ir.nest import LoopNest, Rank, Role, Tensor, Term
-from mapper.ir.network import Network, Node
+from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
+from mapper.ir.network import Elements, Network, Node
 
 _NAME = r"[A-Za-z_][A-Za-z_0-9]*"
+_EINSUM = re.compile(r"([^=]*?)(\+|\bmax|\bmin)=(.*)", re.DOTALL)
 _TENSOR = re.compile(rf"\s*({_NAME})\s*(?::(\d{{0,4}})(?:/(\d{{1,4}}))?)?\s*\[([^\]]*)\]\s*")
 _TERM = re.compile(rf"(?:(\d{{1,15}})\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d{{1,15}})")
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
@@ -42,15 +44,15 @@ def parse_extents(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def parse_einsum(text: str, dims: tuple[tuple[str, int], ...]) -> LoopNest:
-    """`O[m,n] += A[m,k] * B[k,n]` with the given extents."""
-    left, arrow, right = text.partition("+=")
+    """`O[m,n] += A[m,k] * B[k,n]` or `O[p] max= I[2*p+r]` with the given extents."""
+    match = _EINSUM.fullmatch(text)
     # a '*' between operands follows a closing bracket; inside brackets it is a coefficient
-    operands = re.split(r"(?<=\])\s*\*", right)
-    if not arrow or len(operands) != 2:
-        raise InputError("expected 'O[..] += A[..] * B[..]'", place=text.strip())
-    parts = zip((left, *operands), (Role.OUTPUT, Role.INPUT, Role.WEIGHT), strict=True)
+    operands = re.split(r"(?<=\])\s*\*", match[3]) if match else []
+    if not match or len(operands) > 2:
+        raise InputError("expected 'O[..] += A[..] * B[..]', or 'O[..] max= A[..]'", place=text.strip())
+    parts = zip((match[1], *operands), (Role.OUTPUT, Role.INPUT, Role.WEIGHT), strict=False)
     (output, partial_bits), *rest = (_tensor(part, role) for part, role in parts)
-    return LoopNest(dims, (*(tensor for tensor, _ in rest), output), partial_bits)
+    return LoopNest(dims, (*(tensor for tensor, _ in rest), output), partial_bits, Reduction(match[2]))
 
 
 def _tensor(text: str, role: Role) -> tuple[Tensor, int | None]:
@@ -76,7 +78,7 @@ def _rank(text: str) -> Rank:
 
 def parse_network(text: str) -> Network:
     """The network that `str(network)` printed; InputError with the line number if it does not parse."""
-    name, tensors, nodes = "", [], []
+    name, tensors, nodes, stored = "", [], [], []
     for number, line in enumerate(text.splitlines(), 1):
         words = _WORD.findall(line)
         try:
@@ -85,7 +87,8 @@ def parse_network(text: str) -> Network:
                     pass
                 case ["network", quoted]:
                     name = _unquote(quoted)
-                case ["tensor", quoted, shape]:
+                case ["tensor", quoted, shape, *rest] if rest in ([], ["stored"]):
+                    stored += [_unquote(quoted)] if rest else []
                     dims = () if shape == "scalar" else tuple(int(n) for n in shape.split("x"))
                     tensors.append((_unquote(quoted), dims))
                 case ["layer" | "other", _, _, *_]:
@@ -94,20 +97,30 @@ def parse_network(text: str) -> Network:
                     raise InputError("expected 'network', 'tensor', 'layer' or 'other'")
         except (ValueError, KeyError, InputError) as error:
             raise InputError(f"cannot be read: {error}", place=f"line {number}") from error
-    return Network(name, tuple(tensors), tuple(nodes))
+    return Network(name, tuple(tensors), tuple(nodes), frozenset(stored))
 
 
 def _node(line: str, words: list[str]) -> Node:
     inputs_end = words.index("->")
-    end = words.index(":", inputs_end)
+    outputs_end = words.index(")", inputs_end)
     inputs = tuple(_unquote(w) for w in words[3:inputs_end] if w not in "()")
-    outputs = tuple(_unquote(w) for w in words[inputs_end + 1 : end] if w not in "()")
-    name, op = _unquote(words[1]), _unquote(words[2])
-    if words[0] == "layer":
-        return Node(name, op, inputs, outputs, parse_nest(line[line.rindex(" : ") + 3 :]))
-    counts = dict(zip(words[end + 1 :: 2], words[end + 2 :: 2], strict=True))
-    note = _unquote(counts.get("note", ""))
-    return Node(name, op, inputs, outputs, None, int(counts["reads"]), int(counts["writes"]), note)
+    outputs = tuple(_unquote(w) for w in words[inputs_end + 1 : outputs_end] if w not in "()")
+    name, op, rest = _unquote(words[1]), _unquote(words[2]), words[outputs_end + 1 :]
+    colon = rest.index(":")
+    told, nest = (rest[:colon], line[line.rindex(" : ") + 3 :]) if words[0] == "layer" else (rest[colon + 1 :], None)
+    facts = dict(zip(told[::2], told[1::2], strict=True))
+    moved = [_elements(facts.pop(key)) if nest is None else () for key in ("reads", "writes")]
+    texts = [_unquote(facts.pop(key, "")) for key in ("to", "note")]
+    times = int(facts.pop("times", "1"))
+    if facts:
+        raise InputError(f"a node has no {next(iter(facts))}")
+    layer = parse_nest(nest) if nest else None
+    return Node(name, op, inputs, outputs, layer, moved[0], moved[1], texts[0], times, texts[1])
+
+
+def _elements(text: str) -> Elements:
+    pairs = (word.partition(":") for word in text.split(",") if word != "0")
+    return tuple((int(n), int(bits) if colon else None) for n, colon, bits in pairs)
 
 
 def _unquote(word: str) -> str:

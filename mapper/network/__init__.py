@@ -1,6 +1,7 @@
 """Whole networks: distinct layers solved in parallel, totals, and the summary that is written."""
 
 from mapper.network.compile import Compiled, check_network, compile_network
+from mapper.network.inventory import inventory
 from mapper.network.summary import exact, layers_csv, mapped_data, summary
 from mapper.network.totals import Mapped, Transfer, transfer
 
@@ -11,6 +12,7 @@ __all__ = [
     "check_network",
     "compile_network",
     "exact",
+    "inventory",
     "layers_csv",
     "mapped_data",
     "summary",

@@ -11,7 +11,8 @@ from typing import Any
 
 from mapper.ir import Node
 from mapper.network.compile import Compiled
-from mapper.network.totals import Mapped, Of
+from mapper.network.inventory import bits
+from mapper.network.totals import Mapped, Of, Transfer
 from mapper.search import Limits, Objective, Result
 
 SCHEMA = "tilewright.summary/1"
@@ -37,22 +38,13 @@ def mapped_data(mapped: Mapped[Of]) -> dict[str, Any]:
         "totals": {
             "energy_pj": exact(mapped.energy),
             "cycles": mapped.cycles,
-            "macs": mapped.operations,
+            "macs": mapped.macs,
+            "operations": mapped.operations,
             "latency_s": None if latency is None else float(latency),
             "dram_bytes": exact(mapped.home_bytes),
         },
         "layers": [_layer_row(mapped, layer) for layer in mapped.network.layers],
-        "other_ops": [
-            {
-                "name": t.node.name,
-                "op": t.node.op,
-                "bytes": exact(t.bytes),
-                "energy_pj": exact(t.energy),
-                "cycles": t.cycles,
-                **({"note": t.node.note} if t.node.note else {}),
-            }
-            for t in mapped.transfers
-        ],
+        "other_ops": [_other_row(t) for t in mapped.transfers],
     }
 
 
@@ -63,14 +55,31 @@ def _layer_row(mapped: Mapped[Of], layer: Node) -> dict[str, Any]:
         "name": layer.name,
         "op": layer.op,
         "unique_id": mapped.network.unique[layer.nest],
+        "times": layer.times,
         "dims": dict(layer.nest.dims),
-        "macs": cost.counts.operations,
+        "bits": bits(layer),
+        "macs": layer.nest.macs,
+        "operations": cost.counts.operations,
         "energy_pj": exact(cost.energy),
         "cycles": cost.cycles,
         "edp": exact(cost.edp),
         "utilization": cost.utilization,
         "bottleneck": cost.bottleneck,
         "dram_bytes": exact(cost.home_bytes),
+    }
+
+
+def _other_row(moved: Transfer) -> dict[str, Any]:
+    node = moved.node
+    return {
+        "name": node.name,
+        "op": node.op,
+        "times": node.times,
+        **({"attached_to": node.to} if node.to else {}),
+        "bytes": exact(moved.bytes),
+        "energy_pj": exact(moved.energy),
+        "cycles": moved.cycles,
+        **({"note": node.note} if node.note else {}),
     }
 
 
@@ -124,6 +133,7 @@ def _proof(result: Result) -> dict[str, Any]:
 def layers_csv(rows: Iterable[dict[str, Any]]) -> str:
     """The layers' rows as CSV, dims as `K=64 C=3`, a front as `ENERGY:CYCLES` of each point."""
     rows = [{**row, "dims": " ".join(f"{d}={n}" for d, n in row["dims"].items())} for row in rows]
+    rows = [{**row, "bits": " ".join(f"{name}={n}" for name, n in row["bits"].items())} for row in rows]
     for row in rows:
         if "front" in row:
             row["front"] = " ".join(f"{energy}:{cycles}" for energy, cycles in row["front"])

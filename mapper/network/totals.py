@@ -25,7 +25,7 @@ Of = TypeVar("Of", bound=Costed)
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What a node that only moves data costs on the outermost memory: each input read, each output written once."""
+    """What a node that only moves data costs on the outermost memory, one time that it runs."""
 
     node: Node
     bytes: Fraction
@@ -55,26 +55,32 @@ class Mapped(Generic[Of]):
         return tuple(transfer(node, self.arch) for node in self.network.others)
 
     @property
-    def operations(self) -> int:
+    def macs(self) -> int:
         """Multiply-accumulates of all layers."""
-        return sum(self.result(n).cost.counts.operations for n in self.network.layers)
+        return sum(n.times * n.nest.macs for n in self.network.layers if n.nest)
+
+    @property
+    def operations(self) -> int:
+        """Operations of all layers: multiply-accumulates, and additions or comparisons of those without a weight."""
+        return sum(n.times * self.result(n).cost.counts.operations for n in self.network.layers)
 
     @property
     def energy(self) -> Fraction:
         """Energy of all nodes, in the architecture's energy unit."""
-        layers = sum((self.result(n).cost.energy for n in self.network.layers), Fraction(0))
-        return layers + sum(t.energy for t in self.transfers)
+        layers = sum((n.times * self.result(n).cost.energy for n in self.network.layers), Fraction(0))
+        return layers + sum(t.node.times * t.energy for t in self.transfers)
 
     @property
     def cycles(self) -> int:
         """Cycles of all nodes."""
-        return sum(self.result(n).cost.cycles for n in self.network.layers) + sum(t.cycles for t in self.transfers)
+        layers = sum(n.times * self.result(n).cost.cycles for n in self.network.layers)
+        return layers + sum(t.node.times * t.cycles for t in self.transfers)
 
     @property
     def home_bytes(self) -> Fraction:
         """Bytes read from and written to the outermost memory by all nodes."""
-        layers = sum((self.result(n).cost.home_bytes for n in self.network.layers), Fraction(0))
-        return layers + sum(t.bytes for t in self.transfers)
+        layers = sum((n.times * self.result(n).cost.home_bytes for n in self.network.layers), Fraction(0))
+        return layers + sum(t.node.times * t.bytes for t in self.transfers)
 
     @property
     def latency_s(self) -> Fraction | None:
@@ -83,9 +89,10 @@ class Mapped(Generic[Of]):
 
 
 def transfer(node: Node, arch: Architecture) -> Transfer:
-    """The cost of moving a node's tensors, its inputs as wide as inputs of layers and its outputs as outputs."""
+    """The cost of moving what a node reads and writes, as wide as inputs and outputs of layers unless it says more."""
     home, widths = arch.home, arch.compute.widths
-    reads, writes = home.words(node.reads, widths.input), home.words(node.writes, widths.output)
+    reads = sum(home.words(n, bits or widths.input) for n, bits in node.reads)
+    writes = sum(home.words(n, bits or widths.output) for n, bits in node.writes)
     ports = (
         (reads, home.read_bandwidth),
         (writes, home.write_bandwidth),
@@ -93,9 +100,6 @@ def transfer(node: Node, arch: Architecture) -> Transfer:
     )
     cycles = max((-(-words // bandwidth) for words, bandwidth in ports if bandwidth is not None), default=0)
     lines = -(-reads // home.line_words), -(-writes // home.line_words)
-    return Transfer(
-        node,
-        Fraction((reads + writes) * home.word_bits, 8),
-        lines[0] * home.read_energy + lines[1] * home.write_energy + cycles * arch.leak_energy,
-        cycles,
-    )
+    energy = lines[0] * home.read_energy + lines[1] * home.write_energy + cycles * arch.leak_energy
+    moved = Fraction((reads + writes) * home.word_bits, 8)
+    return Transfer(node, moved, energy, cycles)

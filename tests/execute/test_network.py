@@ -215,7 +215,7 @@ def test_a_model_that_onnxruntime_cannot_run(tmp_path):
     ]
     ones = np.ones((4, 4), np.float32)
     model = saved(tmp_path, nodes, {"x": (4, 4)}, "z", {"w": ones, "to": np.array([4, 4])})
-    model.proto.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array([3, 5]), "to"))
+    model.region.proto.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array([3, 5]), "to"))
     with pytest.raises(InputError, match="case: ONNX Runtime cannot run it"):
         verify(model)
 
@@ -243,7 +243,9 @@ def test_constants_that_steer_are_kept(tmp_path):
         "one": np.array([1]),
     }
     model = saved(tmp_path, nodes, {"x": (1, 2, 2, 2)}, "y", constants)
-    onnx.save_model(model.proto, tmp_path / "big.onnx", save_as_external_data=True, location="data", size_threshold=0)
+    onnx.save_model(
+        model.region.proto, tmp_path / "big.onnx", save_as_external_data=True, location="data", size_threshold=0
+    )
     for read in (model, load(str(tmp_path / "big.onnx"))):
         assert [check.name for check in verify(read).layers] == ["conv", "square"]
         assert verify(read).passed

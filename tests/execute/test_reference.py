@@ -1,6 +1,7 @@
 """The reference against plain loops."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,18 +10,19 @@ from strategies import nests
 
 from backends.execute.reference import reference
 from mapper.errors import InputError
-from mapper.ir import LoopNest, conv, gemm, parse_nest
+from mapper.ir import LoopNest, Reduction, conv, gemm, parse_nest
 
 
 def by_loops(nest: LoopNest, operands: dict[str, np.ndarray]) -> np.ndarray:
-    output = np.zeros(nest.shape(nest.output))
+    better = {Reduction.SUM: np.add, Reduction.MAX: np.maximum, Reduction.MIN: np.minimum}[nest.reduction]
+    output = np.full(nest.shape(nest.output), {Reduction.SUM: 0, Reduction.MAX: -np.inf}.get(nest.reduction, np.inf))
     for point in itertools.product(*(range(n) for _, n in nest.dims)):
         at = dict(zip(nest.extents, point, strict=True))
         where = {
             t.name: tuple(sum(term.coef * at[term.dim] for term in rank) for rank in t.ranks) for t in nest.tensors
         }
-        first, second = (values[where[name]] for name, values in operands.items())
-        output[where[nest.output.name]] += first * second
+        product = math.prod(values[where[name]] for name, values in operands.items())
+        output[where[nest.output.name]] = better(output[where[nest.output.name]], product)
     return output
 
 

@@ -34,6 +34,10 @@ def matmul_case(a, b):
         pytest.param((1, 2, 7, 8), (3, 2, 2, 4), {"auto_pad": "SAME_LOWER", "strides": [1, 3]}, id="same lower"),
         pytest.param((1, 2, 7, 8), (3, 2, 1, 1), {"auto_pad": "SAME_UPPER", "strides": [3, 3]}, id="same, no pads"),
         pytest.param((1, 2, 7, 8), (3, 2, 3, 3), {"auto_pad": "VALID"}, id="valid"),
+        pytest.param((1, 4, 5, 6, 7), (6, 2, 2, 3, 3), {"group": 2, "strides": [1, 2, 1]}, id="3-D"),
+        pytest.param(
+            (1, 2, 5, 4, 4), (3, 2, 2, 2, 2), {"pads": [1, 0, 1, 0, 1, 1], "dilations": [2, 1, 1]}, id="3-D, uneven"
+        ),
         pytest.param((2, 4, 11), (6, 2, 3), {"group": 2, "strides": [2], "pads": [1, 2]}, id="1-D"),
     ],
 )
@@ -111,7 +115,7 @@ def test_any_matmul(data, tmp_path):
 @pytest.mark.parametrize(
     ("proto", "words"),
     [
-        (conv_case((1, 2, 5, 5, 5), (3, 2, 3, 3, 3)), "3-D convolution is not supported"),
+        (conv_case((1, 2, 5, 5, 5, 5), (3, 2, 3, 3, 3, 3)), "4-D convolution is not supported"),
         (conv_case((1, 4, 5, 5), (3, 3, 3, 3)), "4 channels and 3 filters of 3 channels do not fit 1 group"),
         (conv_case((1, 4, 5, 5), (3, 2, 3, 3), group=2), "do not fit 2 group"),
         (conv_case((1, 2, 2, 2), (3, 2, 3, 3)), "more than the padded input has"),
@@ -124,16 +128,11 @@ def test_refused(proto, words, tmp_path):
         loaded(proto, tmp_path)
 
 
-@pytest.mark.parametrize("op", ["ConvTranspose", "Einsum", "LSTM"])
-def test_operators_that_multiply_without_a_family_are_kept_and_say_so(op, tmp_path):
-    inputs = {
-        "ConvTranspose": {"x": (1, 2, 4, 4), "w": (2, 3, 3, 3)},
-        "Einsum": {"a": (2, 3), "b": (3, 4)},
-        "LSTM": {"x": (5, 1, 3), "w": (1, 16, 3), "r": (1, 16, 4)},
-    }[op]
-    attributes = {"Einsum": {"equation": "ij,jk->ik"}, "LSTM": {"hidden_size": 4}}.get(op, {})
-    proto = model([helper.make_node(op, list(inputs), ["y"], name="it", **attributes)], inputs, ["y"])
-    (node,) = loaded(proto, tmp_path).network.nodes
-    elements = [math.prod(shape) for shape in inputs.values()]
-    assert (node.name, node.op, node.nest, node.reads) == ("it", op, None, sum(elements))
-    assert node.writes > 0 and node.note == "its multiply-accumulates are not counted"
+def test_operators_that_multiply_without_a_family_are_kept_and_say_so(tmp_path):
+    inputs = {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3), "offset": (1, 18, 2, 2)}
+    node = helper.make_node("DeformConv", list(inputs), ["y"], name="it", kernel_shape=[3, 3])
+    (node,) = loaded(model([node], inputs, ["y"], opset=19), tmp_path).network.nodes
+    elements = sum(math.prod(shape) for shape in inputs.values())
+    assert (node.name, node.op, node.nest) == ("it", "DeformConv", None)
+    assert (node.reads, node.writes) == (((elements, None),), ((12, None),))
+    assert node.note == "its multiply-accumulates are not counted"

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
-from onnx_cases import loaded, model, saved
+from onnx import TensorProto, helper, numpy_helper
+from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model, saved
 
 from frontends.onnx import files, load, short_names
 from frontends.survey.tables import TABLES
@@ -35,6 +35,10 @@ LAYERS = {
 }
 
 
+def elements(n, bits=None):
+    return ((n, bits),) if n else ()
+
+
 def conv_macs(network):
     return sum(layer.nest.operations for layer in network.layers if layer.op == "Conv")
 
@@ -44,15 +48,18 @@ def test_every_known_model(name):
     read = load(name)
     network = read.network
     assert network.name == name
-    assert len(network.layers) == LAYERS.get(name, len(network.layers))
+    products = [layer for layer in network.layers if layer.nest.macs]
+    assert len(products) == LAYERS.get(name, len(products))
     assert set(read.bindings) == {layer.name for layer in network.layers}
     assert len({node.name for node in network.nodes}) == len(network.nodes)
     if name in CONV_MACS:
         assert conv_macs(network) == CONV_MACS[name]
     written = {value for node in network.nodes for value in node.outputs}
-    assert {output.name for output in read.proto.graph.output} <= written
+    assert {output.name for output in read.region.graph.output} <= written
     for node in network.others:  # nothing is free in silence
-        assert (node.reads > 0) != (node.op in {"Reshape", "Flatten", "Unsqueeze", "Dropout"}), node
+        assert bool(node.reads) or node.to or node.op in {"Reshape", "Flatten", "Unsqueeze", "Dropout"}, node
+        attached = {"Bias", "Relu", "Add", "Sum", "Mul", "BatchNormalization"}
+        assert not node.to or node.op in attached, node
     assert parse_network(str(network)) == network
 
 
@@ -61,13 +68,13 @@ def test_survey_totals(name):
     network = load(name).network
     table = TABLES[name]
     assert conv_macs(network) == table.conv_macs
-    assert sum(layer.nest.operations for layer in network.layers) == table.macs
-    assert [layer.name for layer in network.layers] == [layer.name for layer in table.layers]
+    assert sum(layer.nest.macs for layer in network.layers) == table.macs
+    assert [layer.name for layer in network.layers if layer.nest.macs] == [layer.name for layer in table.layers]
 
 
 def test_survey_alexnet_is_the_papers():
     network = load("survey/alexnet").network
-    conv2 = network.layers[1].nest
+    conv2 = next(layer.nest for layer in network.layers if layer.name == "CONV2")
     assert conv2.extents == {"N": 1, "G": 2, "K": 128, "C": 48, "P": 27, "Q": 27, "R": 5, "S": 5}
     assert [node.op for node in network.nodes[:5]] == ["Conv", "Bias", "Relu", "LRN", "MaxPool"]
     assert network.shapes["CONV1_out"] == (1, 96, 55, 55)
@@ -84,7 +91,7 @@ def test_the_hash_is_the_files(tmp_path):
 def test_a_model_without_layers(tmp_path):
     network = loaded(model([helper.make_node("Relu", ["x"], ["y"])], {"x": (2, 3)}, ["y"]), tmp_path).network
     assert network.layers == ()
-    assert [(n.name, n.reads, n.writes) for n in network.others] == [("Relu_0", 6, 6)]
+    assert [(n.name, n.reads, n.writes) for n in network.others] == [("Relu_0", elements(6), elements(6))]
 
 
 def test_names(tmp_path):
@@ -95,17 +102,45 @@ def test_names(tmp_path):
     assert [n.name for n in network.nodes] == ["a", "Relu_1_2", "Relu_2", "Relu_3", "Relu_1"]
 
 
-def test_bias_is_a_node_of_its_own(tmp_path):
+def test_bias_and_what_follows_element_by_element_are_attached(tmp_path):
+    """They read their other operands only; whatever else reads a value, or another order of elements, ends that."""
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["y"], name="c"),
-        helper.make_node("Add", ["y", "y"], ["z"], name="c/bias"),
+        helper.make_node("Mul", ["y", "scale"], ["z"], name="c/bias"),
+        helper.make_node("Reshape", ["z", "to"], ["r"], name="view"),
+        helper.make_node("Add", ["r", "other"], ["s"], name="residual"),
+        helper.make_node("Relu", ["s"], ["t"], name="twice"),
+        helper.make_node("Add", ["t", "t"], ["u"], name="both"),
+        helper.make_node("Sigmoid", ["t"], ["v"], name="again"),
     ]
-    network = loaded(model(nodes, {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3), "b": (3,)}, ["z"]), tmp_path).network
-    assert [(n.name, n.op, n.inputs, n.reads, n.writes) for n in network.nodes] == [
-        ("c", "Conv", ("x", "w"), 0, 0),
-        ("c/bias_2", "Bias", ("b",), 3, 0),
-        ("c/bias", "Add", ("y",), 12, 12),
+    inputs = {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3), "b": (3,), "scale": (3, 1, 1), "other": (3, 4)}
+    network = loaded(model(nodes, inputs, ["u", "v"], constants={"to": np.array([3, 4])}), tmp_path).network
+    assert [(n.name, n.op, n.inputs, n.reads, n.writes, n.to) for n in network.nodes] == [
+        ("c", "Conv", ("x", "w"), (), (), ""),
+        ("c/bias_2", "Bias", ("b",), elements(3), (), "c"),
+        ("c/bias", "Mul", ("y", "scale"), elements(3), (), "c"),
+        ("view", "Reshape", ("z", "to"), (), (), ""),
+        ("residual", "Add", ("r", "other"), elements(12), (), "c"),
+        ("twice", "Relu", ("s",), (), (), "c"),
+        ("both", "Add", ("t",), elements(12), elements(12), ""),
+        ("again", "Sigmoid", ("t",), elements(12), elements(12), ""),
     ]
+
+
+def test_the_sum_of_two_layers_is_attached_to_the_later(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+        helper.make_node("MatMul", ["x", "v"], ["b"], name="second"),
+        helper.make_node("Add", ["b", "a"], ["y"], name="sum"),
+    ]
+    network = loaded(model(nodes, {"x": (3, 4), "w": (4, 5), "v": (4, 5)}, ["y"]), tmp_path).network
+    assert [(n.name, n.to, n.reads) for n in network.others] == [("sum", "second", elements(15))]
+
+
+def test_an_output_of_the_model_is_written_as_it_is(tmp_path):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], name="mm"), helper.make_node("Relu", ["a"], ["y"], name="r")]
+    network = loaded(model(nodes, {"x": (3, 4), "w": (4, 5)}, ["a", "y"]), tmp_path).network
+    assert [(n.name, n.to, n.reads, n.writes) for n in network.others] == [("r", "", elements(15), elements(15))]
 
 
 def test_constants_are_no_nodes(tmp_path):
@@ -122,7 +157,8 @@ def test_constants_are_no_nodes(tmp_path):
     network = loaded(model(nodes, {"x": (3, 5)}, ["z"]), tmp_path).network
     assert [n.name for n in network.nodes] == ["mm", "RandomNormal_4", "add"]
     assert network.layers[0].nest.extents == {"M": 3, "N": 4, "K": 5}
-    assert network.others[-1].reads == 24
+    assert (network.others[-1].reads, network.others[-1].to) == (elements(12), "mm")
+    assert network.stored == {"w1"}
 
 
 def test_data_movement(tmp_path):
@@ -138,13 +174,13 @@ def test_data_movement(tmp_path):
     constants = {"to": np.array([3, 4], np.int64), "slope": np.ones(4, np.float32)}
     network = loaded(model(nodes, {"x": (2, 6)}, ["m", "left"], constants=constants), tmp_path).network
     assert {n.name: (n.reads, n.writes) for n in network.nodes} == {
-        "reshape": (0, 0),
-        "dropout": (0, 0),
-        "masked": (12, 24),
-        "cast": (12, 12),
-        "shape": (0, 2),
-        "prelu": (16, 12),
-        "split": (12, 6),
+        "reshape": ((), ()),
+        "dropout": ((), ()),
+        "masked": (elements(12), ((12, None), (12, 8))),  # a mask is of bytes
+        "cast": (elements(12, 8), elements(12)),
+        "shape": ((), elements(2, 64)),
+        "prelu": (elements(16), elements(12)),
+        "split": (elements(12), elements(6)),
     }
 
 
@@ -189,14 +225,33 @@ def branches(op):
     return proto
 
 
-def test_subgraphs_read_what_they_capture(tmp_path):
-    (node,) = loaded(branches("Add"), tmp_path).network.nodes
-    assert (node.inputs, node.reads, node.writes) == (("cond", "x", "w"), 9, 4)
+def test_both_branches_are_compiled(tmp_path):
+    read = loaded(branches("MatMul"), tmp_path)
+    note = "which branch runs depends on cond: both are compiled, and counted"
+    assert [(n.name, n.op, n.inputs, n.outputs, n.note) for n in read.network.nodes] == [
+        ("if/then/MatMul_0", "MatMul", ("x", "w"), ("if/then/then_y",), note),
+        ("if/else/MatMul_0", "MatMul", ("x", "w"), ("if/else/else_y",), note),
+        ("if", "If", ("cond", "x", "w"), ("y",), note),
+    ]
+    found = executed(read)  # the branch that is taken
+    assert found.passed and len(found.layers) == 1
 
 
-def test_products_in_subgraphs_are_kept_and_say_so(tmp_path):
-    (node,) = loaded(branches("MatMul"), tmp_path).network.nodes
-    assert (node.op, node.writes, node.note) == ("If", 4, "its multiply-accumulates are not counted")
+def test_a_branch_that_is_known_takes_the_place_of_its_choice(tmp_path):
+    """The condition follows from a shape; one branch returns a value from outside."""
+    proto = branches("MatMul")
+    chosen = proto.graph.node[0]
+    del proto.graph.input[-1]
+    proto.graph.node.insert(0, helper.make_node("Shape", ["x"], ["shape"]))
+    proto.graph.node.insert(1, helper.make_node("Gather", ["shape", "first"], ["rows"]))
+    proto.graph.node.insert(2, helper.make_node("Equal", ["rows", "two"], ["cond"]))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(0), "first"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(2), "two"))
+    assert chosen.op_type == "If"
+    network = assert_model_equals_onnxruntime(proto, tmp_path).network
+    assert [(n.name, n.op, n.outputs, n.note) for n in network.nodes] == [("if/MatMul_0", "MatMul", ("y",), "")]
+    network = assert_model_equals_onnxruntime(proto, tmp_path, x=(3, 2)).network
+    assert [(n.name, n.outputs) for n in network.nodes] == [("if/MatMul_0", ("y",))]
 
 
 def test_symbolic_dimension(tmp_path):
@@ -205,6 +260,19 @@ def test_symbolic_dimension(tmp_path):
         loaded(proto, tmp_path)
     network = loaded(proto, tmp_path, x=(2, 3, 4)).network
     assert network.shapes == {"x": (2, 3, 4), "y": (2, 3, 4)}
+
+
+def test_symbols_get_sizes(tmp_path):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="mm")]
+    proto = model(nodes, {"x": ("batch", "n"), "w": ("n", "m")}, ["y"])
+    network = load(saved(proto, tmp_path), {"w": (4, 5)}, {"batch": 2, "n": 4}).network
+    assert network.layers[0].nest.extents == {"M": 2, "N": 5, "K": 4}
+    for dims, words in (
+        ({"bach": 1}, "no dimension 'bach' .did you mean batch"),
+        ({"q": 1}, "its symbols: batch, n, m"),
+    ):
+        with pytest.raises(InputError, match=words):
+            load(saved(proto, tmp_path), {}, dims)
 
 
 def test_shapes_replace_what_the_file_says():
@@ -249,7 +317,10 @@ def test_custom_operators_of_known_shape_are_kept(tmp_path):
     with pytest.raises(InputError, match="Odd node Odd_0: the shape of tensor y is unknown"):
         loaded(proto, tmp_path)
     proto.graph.value_info.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [5]))
-    assert [(n.op, n.reads, n.writes) for n in loaded(proto, tmp_path).network.nodes] == [("Odd", 6, 5), ("Relu", 5, 5)]
+    assert [(n.op, n.reads, n.writes) for n in loaded(proto, tmp_path).network.nodes] == [
+        ("Odd", elements(6), elements(5)),
+        ("Relu", elements(5), elements(5)),
+    ]
 
 
 def test_weights_beside_the_file_are_not_read(tmp_path):
@@ -259,6 +330,40 @@ def test_weights_beside_the_file_are_not_read(tmp_path):
     assert load(str(tmp_path / "case.onnx")).network.layers[0].nest.extents == {"M": 2, "N": 3, "K": 64}
     (tmp_path / "w.bin").unlink()
     load(str(tmp_path / "case.onnx"))
+
+
+def test_weights_outside_the_folder_are_refused(tmp_path):
+    inside = tmp_path / "model"
+    inside.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(800))
+    proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (2, 64)}, ["y"],
+                  constants={"w": np.ones((64, 3), np.float32)})  # fmt: skip
+    onnx.save_model(proto, inside / "case.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    stored = onnx.load(inside / "case.onnx", load_external_data=False)
+    for location in ("../secret", str(tmp_path / "secret"), "", "a/../../secret"):
+        stored.graph.initializer[0].external_data[0].value = location
+        (inside / "case.onnx").write_bytes(stored.SerializeToString())
+        with pytest.raises(InputError, match="not inside the model's folder"):
+            load(str(inside / "case.onnx"))
+
+
+def test_missing_weights_are_named_when_they_are_needed(tmp_path):
+    proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (2, 64)}, ["y"],
+                  constants={"w": np.ones((64, 3), np.float32)})  # fmt: skip
+    onnx.save_model(proto, tmp_path / "case.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    read = load(str(tmp_path / "case.onnx"))
+    (tmp_path / "w.bin").write_bytes(b"short")
+    with pytest.raises(InputError, match="the values of the weight w cannot be read"):
+        executed(read)
+
+
+def test_an_input_can_be_given_a_value(tmp_path):
+    proto = branches("MatMul")
+    network = load(saved(proto, tmp_path), values={"cond": 1}).network
+    assert [(n.name, n.note) for n in network.nodes] == [("if/MatMul_0", "")]
+    for values, words in (({"con": 1}, "no input 'con'.*cond"), ({"cond": 0.5}, "is of bool, which has no 0.5")):
+        with pytest.raises(InputError, match=words):
+            load(saved(proto, tmp_path), values=values)
 
 
 def test_bad_files(tmp_path):

@@ -90,7 +90,7 @@ def test_every_reason_is_given_at_once():
 @pytest.mark.parametrize("roles", [[Role.INPUT, Role.WEIGHT], [Role.INPUT, Role.INPUT, Role.OUTPUT], list(Role) * 2])
 def test_a_layer_has_one_tensor_of_each_role(roles):
     tensors = tuple(Tensor(f"T{i}", role, ((Term("m"),),)) for i, role in enumerate(roles))
-    with pytest.raises(InputError, match="a layer has one input, one weight and one output"):
+    with pytest.raises(InputError, match="a layer has one input, at most one weight and one output"):
         LoopNest((("m", 2),), tensors)
 
 
@@ -105,9 +105,10 @@ def test_an_empty_rank_is_refused():
     [
         ("O[m] += A[m] * B[m]", "expected 'O[..] += A[..] * B[..] {dim=extent ...}'"),
         ("", "expected 'O[..] += A[..] * B[..] {dim=extent ...}'"),
-        ("O[m] = A[m] * B[m] {m=2}", "expected 'O[..] += A[..] * B[..]'"),
-        ("O[m] += A[m] {m=2}", "expected 'O[..] += A[..] * B[..]'"),
-        ("O[m] += A[m] * B[m] * C[m] {m=2}", "expected 'O[..] += A[..] * B[..]'"),
+        ("O[m] = A[m] * B[m] {m=2}", "expected 'O[..] += A[..] * B[..]', or 'O[..] max= A[..]'"),
+        ("O[m] max= A[m] * B[m] {m=2}", "products are summed"),
+        ("O[m] mean= A[m,k] {m=2 k=3}", "expected 'O[..] += A[..] * B[..]', or 'O[..] max= A[..]'"),
+        ("O[m] += A[m] * B[m] * C[m] {m=2}", "expected 'O[..] += A[..] * B[..]', or 'O[..] max= A[..]'"),
         ("O[m] += A[m] * B {m=2}", "'B' is not a tensor"),
         ("O[m] += A[m] * 2B[m] {m=2}", "'2B[m]' is not a tensor"),
         ("O[m] += A[m-1] * B[m] {m=2}", "'m-1' is not a sum of dims"),

@@ -16,16 +16,19 @@ SHAPES = st.lists(st.integers(0, 300), max_size=4).map(tuple)
 def nodes(draw):
     values = st.lists(NAMES, max_size=3).map(tuple)
     name, op, inputs, outputs = draw(NAMES), draw(NAMES), draw(values), draw(values)
+    elements = st.lists(st.tuples(st.integers(1, 10**12), st.none() | st.integers(1, 64)), max_size=3).map(tuple)
+    told = {"times": draw(st.integers(1, 9)), "note": draw(NAMES)}
     if draw(st.booleans()):
-        return Node(name, op, inputs, outputs, draw(nests()))
-    return Node(name, op, inputs, outputs, None, draw(st.integers(0, 10**12)), draw(st.integers(0, 9)), draw(NAMES))
+        return Node(name, op, inputs, outputs, draw(nests()), **told)
+    return Node(name, op, inputs, outputs, None, draw(elements), draw(elements), draw(NAMES), **told)
 
 
 @st.composite
 def networks(draw):
     tensors = draw(st.dictionaries(NAMES, SHAPES, max_size=4))
     listed = draw(st.lists(nodes(), max_size=4, unique_by=lambda node: node.name))
-    return Network(draw(NAMES), tuple(tensors.items()), tuple(listed))
+    stored = frozenset(name for name in tensors if draw(st.booleans()))
+    return Network(draw(NAMES), tuple(tensors.items()), tuple(listed), stored)
 
 
 @given(networks())
@@ -35,7 +38,7 @@ def test_what_a_network_prints_can_be_read_whatever_its_names(network):
 
 def test_equal_layers_share_a_number():
     small, large = gemm(M=2), gemm(M=3)
-    listed = [Node("a", "Gemm", (), (), large), Node("relu", "Relu", (), (), None, 3, 3)]
+    listed = [Node("a", "Gemm", (), (), large), Node("relu", "Relu", (), (), None, ((3, None),), ((3, None),))]
     listed += [Node("b", "Gemm", (), (), small), Node("c", "Gemm", (), (), large)]
     network = Network("net", (), tuple(listed))
     assert dict(network.unique) == {large: 0, small: 1}
@@ -47,8 +50,9 @@ def test_equal_layers_share_a_number():
     ("line", "reason"),
     [
         ("nonsense", "expected 'network', 'tensor', 'layer' or 'other'"),
-        ("layer a Gemm (x) -> (y) : O[m] += A[m] {m=2}", "expected 'O[..] += A[..] * B[..]'"),
+        ("layer a Gemm (x) -> (y) : O[m] += A[m] * B[m] * C[m] {m=2}", "expected 'O[..] += A[..] * B[..]'"),
         ("other a Relu (x) -> (y) : reads many writes 2", "invalid literal"),
+        ("other a Relu (x) -> (y) : reads 1 writes 2 lengths 3", "a node has no lengths"),
     ],
 )
 def test_errors_give_the_line(line, reason):

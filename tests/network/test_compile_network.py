@@ -31,10 +31,11 @@ NETWORK = Network(
     (("x", (2, 2)), ("y", (4, 2))),
     (
         Node("first", "Gemm", ("x",), ("y",), LARGE),
-        Node("relu", "Relu", ("y",), ("y",), None, 7, 5),
+        Node("relu", "Relu", ("y",), ("y",), None, ((7, None),), ((5, None),)),
         Node("view", "Reshape", ("y",), ("y",)),
         Node("second", "Gemm", ("y",), ("x",), SMALL),
-        Node("third", "Gemm", ("x",), ("y",), LARGE),
+        Node("third", "Gemm", ("x",), ("y",), LARGE, times=3),
+        Node("bias", "Bias", ("y",), (), None, ((2, None),), (), "third", times=3),
     ),
 )
 
@@ -76,10 +77,12 @@ def test_totals_are_those_of_all_nodes():
     compiled = compile_network(NETWORK, ARCH)
     large, small = (compiled.results[nest].cost for nest in (LARGE, SMALL))
     relu = transfer(NETWORK.nodes[1], ARCH)
-    assert compiled.operations == 2 * 16 + 8
-    assert compiled.energy == 2 * large.energy + small.energy + relu.energy
-    assert compiled.cycles == 2 * large.cycles + small.cycles + relu.cycles
-    assert compiled.home_bytes == 2 * large.home_bytes + small.home_bytes + relu.bytes
+    bias = transfer(NETWORK.nodes[5], ARCH)
+    assert bias.bytes == 3
+    assert compiled.operations == 4 * 16 + 8
+    assert compiled.energy == 4 * large.energy + small.energy + relu.energy + 3 * bias.energy
+    assert compiled.cycles == 4 * large.cycles + small.cycles + relu.cycles + 3 * bias.cycles
+    assert compiled.home_bytes == 4 * large.home_bytes + small.home_bytes + relu.bytes + 3 * bias.bytes
     assert compiled.latency_s == Fraction(compiled.cycles, 1000)
     assert compile_network(NETWORK, replace(ARCH, clock_hz=None)).latency_s is None
 
@@ -194,7 +197,8 @@ def test_summary_has_a_row_for_each_node():
     assert data["totals"] == {
         "energy_pj": exact(compiled.energy),
         "cycles": compiled.cycles,
-        "macs": 40,
+        "macs": 4 * 16 + 8,
+        "operations": 4 * 16 + 8,
         "latency_s": compiled.cycles / 1000,
         "dram_bytes": exact(compiled.home_bytes),
     }
@@ -210,8 +214,11 @@ def test_summary_has_a_row_for_each_node():
         "name": "first",
         "op": "Gemm",
         "unique_id": 0,
+        "times": 1,
         "dims": {"M": 4, "N": 2, "K": 2},
+        "bits": {},
         "macs": 16,
+        "operations": 16,
         "status": "optimal",
         "energy_pj": exact(cost.energy),
         "cycles": cost.cycles,
@@ -225,8 +232,9 @@ def test_summary_has_a_row_for_each_node():
         "schedule": "first.yaml",
     }
     assert data["other_ops"] == [
-        {"name": "relu", "op": "Relu", "bytes": 18, "energy_pj": 132.5, "cycles": 10},
-        {"name": "view", "op": "Reshape", "bytes": 0, "energy_pj": 0, "cycles": 0},
+        {"name": "relu", "op": "Relu", "times": 1, "bytes": 18, "energy_pj": 132.5, "cycles": 10},
+        {"name": "view", "op": "Reshape", "times": 1, "bytes": 0, "energy_pj": 0, "cycles": 0},
+        {"name": "bias", "op": "Bias", "times": 3, "attached_to": "third", "bytes": 3, "energy_pj": 20, "cycles": 1},
     ]
 
 
@@ -235,8 +243,8 @@ def test_csv_has_the_rows_of_the_summary():
     rows = list(csv.DictReader(io.StringIO(layers_csv(data["layers"]))))
     assert [row["name"] for row in rows] == ["first", "second", "third"]
     assert rows[0]["dims"] == "M=4 N=2 K=2"
-    assert {key: str(value) for key, value in data["layers"][1].items() if key not in ("dims", "schedule")} == {
-        key: value for key, value in rows[1].items() if key not in ("dims", "schedule")
+    assert {key: str(value) for key, value in data["layers"][1].items() if key not in ("dims", "bits", "schedule")} == {
+        key: value for key, value in rows[1].items() if key not in ("dims", "bits", "schedule")
     }
 
 

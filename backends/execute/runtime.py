@@ -1,0 +1,92 @@
+"""ONNX Runtime: the referee of values, and what runs every operator that is not mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from frontends.onnx import graph
+from mapper.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = dict[str, Array]
+
+
+class Runtime:
+    """ONNX Runtime, as its users run it.
+
+    Raises MissingExtraError without onnxruntime.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtraError("onnxruntime", "verify") from error
+        self._onnxruntime = onnxruntime
+        self._options = onnxruntime.SessionOptions()
+        self._options.log_severity_level = 3
+        # without it sums of 8-bit products saturate at 16 bits on processors that lack instructions for them
+        self._options.add_session_config_entry("session.x64quantprecision", "1")
+        self._options.intra_op_num_threads = 1  # each session has threads of its own, and they wait busily
+        self._sessions: dict[Any, Any] = {}
+
+    def run(
+        self,
+        proto: onnx.ModelProto,
+        nodes: Sequence[onnx.NodeProto],
+        values: Mapping[str, Array],
+        outputs: Iterable[str],
+        place: str,
+        *,
+        fixed: Iterable[str] = (),
+    ) -> Arrays:
+        """`outputs` of nodes of a model, given `values`; those that are `fixed` are the same every time, and become
+        initializers, which some operators need. InputError where ONNX Runtime cannot run them."""
+        wanted = list(outputs)
+        outside = [v for v in dict.fromkeys(v for node in nodes for v in graph.reads(node)) if v in values]
+        feeds = {value: values[value] for value in outside if value not in fixed}
+        if odd := [value for value, array in feeds.items() if not isinstance(array, np.ndarray)]:
+            raise InputError(f"{odd[0]} is no tensor; such values cannot be executed", place=place)
+        kinds = tuple((value, array.dtype.str, array.shape) for value, array in feeds.items())
+        key = (*map(id, nodes), *wanted, *kinds)
+        try:
+            if key not in self._sessions:
+                stored = {value: values[value] for value in outside if value in fixed}
+                part = _part(proto, nodes, feeds, stored, wanted)
+                session = self._onnxruntime.InferenceSession(
+                    part.SerializeToString(), self._options, providers=["CPUExecutionProvider"]
+                )
+                if len(nodes) > 1:  # those of single nodes serve every trip of a loop
+                    return dict(zip(wanted, session.run(wanted, feeds), strict=True))
+                self._sessions[key] = session
+            return dict(zip(wanted, self._sessions[key].run(wanted, feeds), strict=True))
+        except Exception as error:  # its errors have no common base
+            raise InputError(f"ONNX Runtime cannot run it: {' '.join(str(error).split())}", place=place) from error
+
+
+def _part(
+    proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], feeds: Arrays, stored: Arrays, outputs: list[str]
+) -> onnx.ModelProto:
+    """A model of these nodes alone."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    inputs = [
+        helper.make_tensor_value_info(value, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for value, array in feeds.items()
+    ]
+    body = helper.make_graph(
+        list(nodes),
+        "part",
+        inputs,
+        [onnx.ValueInfoProto(name=value) for value in outputs],
+        initializer=[numpy_helper.from_array(array, value) for value, array in stored.items()],
+    )
+    # from IR 4 on initializers need not be inputs as well
+    return helper.make_model(body, ir_version=max(proto.ir_version, 4), opset_imports=proto.opset_import)

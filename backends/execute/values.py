@@ -1,0 +1,150 @@
+"""The values that a network is executed on: its own constants, random inputs, and random weights where it has none.
+
+A weight whose elements are all the same, as in models shipped without training, is replaced by random ones: it would
+hide a transposed operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.execute.runtime import Array, Arrays, Runtime
+from frontends.onnx import OnnxModel, graph
+from frontends.onnx.region import Region
+from mapper.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+FEW = 4096
+"""Elements of a constant that is made part of what ONNX Runtime runs, which some operators need."""
+
+# How constants are drawn by (operator, input): near one where they multiply, divide or stand under a root, kept where
+# they steer what the operator does. Weights of layers are scaled by their fan-in; all others are drawn around zero.
+_NEAR_ONE = {
+    *(("BatchNormalization", i) for i in (1, 4)),
+    *((op, 1) for op in ("InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization")),
+    *((op, i) for op in ("Mul", "Div", "Pow", "PRelu") for i in (0, 1)),
+    *((op, 0) for op in ("Sqrt", "Log", "Reciprocal")),
+}
+_RECURRENT = {(op, i) for op in ("LSTM", "GRU", "RNN") for i in (1, 2)}
+_KEPT = {
+    *((op, i) for op in ("Resize", "Upsample", "Clip", "Pad", "OneHot", "Range") for i in (1, 2, 3)),
+    *((op, i) for op in ("QuantizeLinear", "DequantizeLinear") for i in (0, 1, 2)),
+}
+
+
+def initial(
+    model: OnnxModel,
+    nodes: list[onnx.NodeProto],
+    runtime: Runtime,
+    rng: np.random.Generator,
+    given: Mapping[str, Array],
+) -> tuple[frozenset[str], Arrays]:
+    """The constants that are fixed, and all values that exist before the first of these nodes, those included.
+
+    Random: inputs that are not `given`, and, unless all of them are, the floating-point constants of more than one
+    element that are all the same.
+    """
+    region = model.region
+    readers: dict[str, set[tuple[str, int]]] = {}
+    for node in nodes:
+        for index, value in enumerate(node.input):
+            readers.setdefault(value, set()).add((node.op_type, index))
+        for value in graph.reads(node):
+            readers.setdefault(value, set())
+    wanted = [name for name in (*readers, *region.outputs) if name in region.constant]
+    constants = _constants(region, list(dict.fromkeys(wanted)), runtime, model.path.parent)
+    fan_in = {
+        layer.inputs[1]: layer.nest.operations // layer.nest.words(layer.nest.output)
+        for layer in model.network.layers
+        if layer.nest is not None and layer.nest.macs
+    }
+    values = dict(constants)
+    fixed = {name for name, array in constants.items() if array.size <= FEW or array.dtype.kind != "f"}
+    own = bool(region.inputs) and given.keys() >= set(region.inputs)
+    for value in region.inputs if own else (*region.inputs, *constants):
+        if value in given:
+            values[value] = _fitting(value, given[value], region)
+            continue
+        uses = readers.get(value, set())
+        dtype = constants[value].dtype if value in constants else region.shapes.dtype(value)
+        if value in constants and (uses & _KEPT or not _alike(constants[value], weight=value in fan_in)):
+            continue
+        values[value] = _drawn(rng, region.shapes(value), dtype, value in constants, uses, fan_in.get(value))
+        fixed.discard(value)
+    return frozenset(fixed), values
+
+
+def _fitting(name: str, array: Array, region: Region) -> Array:
+    shape, dtype = region.shapes(name), region.shapes.dtype(name)
+    if array.shape != shape or array.dtype != dtype:
+        raise InputError(f"input {name} is {array.dtype} of shape {array.shape}, not {dtype} of shape {shape}")
+    return array
+
+
+def _alike(array: Array, *, weight: bool) -> bool:
+    """Whether a constant says nothing: floats, more than one but in a weight, all the same."""
+    return array.dtype.kind == "f" and (weight or array.size > 1) and bool((array == array.flat[:1]).all())
+
+
+def _drawn(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    constant: bool,
+    uses: set[tuple[str, int]],
+    fan_in: int | None,
+) -> Array:
+    drawn: Array
+    if not np.issubdtype(dtype, np.floating):
+        wide = uses & {("QLinearConv", 0), ("QLinearMatMul", 0), ("ConvInteger", 0), ("MatMulInteger", 0)}
+        # token numbers, masks, conditions: 0 and 1 are nearly always valid
+        drawn = rng.integers(0, 100 if wide else 2, shape)
+    elif uses & _NEAR_ONE:
+        drawn = rng.uniform(0.5, 1.5, shape)
+    elif uses & _RECURRENT:  # keeps what is handed from step to step from growing
+        drawn = rng.standard_normal(shape, np.float32) * np.float32(shape[-1] ** -0.5)
+    elif fan_in:  # keeps the variance through a layer and its ReLU (He et al. 2015)
+        drawn = rng.standard_normal(shape, np.float32) * np.float32((2 / fan_in) ** 0.5)
+    else:
+        drawn = rng.standard_normal(shape, np.float32) * np.float32(0.1 if constant else 1.0)
+    return drawn.astype(dtype, copy=False)
+
+
+def _constants(region: Region, wanted: list[str], runtime: Runtime, folder: Path) -> Arrays:
+    """These constants, computed by ONNX Runtime where nodes make them."""
+    source = region.graph
+    makers = {value: node for node in source.node for value in node.output}
+    needed, pending = set[str](), list(wanted)
+    while pending:
+        value = pending.pop()
+        if value not in needed:
+            needed.add(value)
+            pending += graph.reads(makers[value]) if value in makers else ()
+    known = {name: array for name, array in stored(region, folder).items() if name in needed}
+    made = [value for value in wanted if value not in known]
+    if made:
+        nodes = [node for node in source.node if needed.intersection(node.output)]
+        known |= runtime.run(region.proto, nodes, known, made, "the constants of the model", fixed=known)
+    return {value: known[value] for value in wanted}
+
+
+@cache
+def stored(region: Region, folder: Path) -> Arrays:
+    """The values stored in a region, or beside the model in its folder."""
+    from onnx import numpy_helper
+
+    found = {}
+    for tensor in region.graph.initializer:
+        try:
+            found[tensor.name] = numpy_helper.to_array(tensor, str(folder))
+        except Exception as error:  # a file that is missing or too short, a damaged tensor: they have no common base
+            what = " ".join(str(error).split())
+            raise InputError(f"the values of the weight {tensor.name} cannot be read: {what}") from error
+    return found

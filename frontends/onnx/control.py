@@ -1,0 +1,167 @@
+"""Control flow: what the bodies of If, Loop and Scan are given, and how often they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frontends.onnx import graph
+from frontends.onnx.binding import Array
+from frontends.onnx.fold import small_values
+from frontends.onnx.shapes import is_known
+from mapper.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.region import Region, Type
+
+OPERATORS = frozenset({"If", "Loop", "Scan"})
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body of a node: the attribute that holds it, the graph, and the types of its inputs.
+
+    `states` are the inputs, by position, that are given the output of the trip before at the position beside it.
+    """
+
+    attribute: str
+    graph: onnx.GraphProto
+    types: tuple[Type, ...] = ()
+    states: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def branch(self) -> bool:
+        """Whether it is one of two of which one runs."""
+        return self.attribute != "body"
+
+
+def bodies(node: onnx.NodeProto, region: Region) -> Iterator[Body]:
+    """The bodies of a control-flow node of a region; InputError if the types of what they are given are unknown."""
+    from onnx import TensorProto
+
+    values = graph.attributes(node)
+    if node.op_type == "If":
+        yield from (Body(name, values[name]) for name in ("then_branch", "else_branch"))
+    elif node.op_type == "Loop":
+        states = [region.type_of(name) for name in node.input[2:]]
+        own: list[Type] = [(TensorProto.INT64, ()), (TensorProto.BOOL, ())]
+        moved = tuple((2 + i, 1 + i) for i in range(len(states)))
+        yield Body("body", values["body"], (*own, *states), moved)
+    else:
+        first = scanned(node)
+        if len(values["body"].input) != len(node.input):
+            raise InputError("Scan has batches before opset 9")
+        states = [region.type_of(name) for name in node.input[:first]]
+        slices = [_slice(region, name, axis) for name, axis in zip(node.input[first:], _axes(node), strict=True)]
+        yield Body("body", values["body"], (*states, *slices), tuple((i, i) for i in range(first)))
+
+
+def check_states(body: Body, inner: Region) -> None:
+    """Raise InputError if what a trip hands to the next has another shape than it was given."""
+    for given, result in body.states:
+        before, after = body.types[given][1], inner.shapes.dims.get(inner.outputs[result])
+        if before != after:
+            raise InputError(f"the shape of {inner.inputs[given]} changes from one trip to the next, or is unknown")
+
+
+def trips(node: onnx.NodeProto, outer: Region, inner: Region) -> int | None:
+    """How often the body of a Loop or Scan runs; None if that depends on what is computed."""
+    if node.op_type == "Scan":
+        first = scanned(node)
+        return outer.shapes(node.input[first])[_axes(node)[0]]
+    known = small_values(outer.graph)
+    if node.input[1] and (node.input[1] not in known or not np.all(known[node.input[1]])):
+        return 0 if node.input[1] in known else None
+    if not node.input[0] or node.input[0] not in known or not _goes_on(inner):
+        return None
+    return max(0, int(np.asarray(known[node.input[0]]).reshape(-1)[0]))
+
+
+def results(node: onnx.NodeProto, outer: Region, inner: Mapping[str, Region]) -> dict[str, Type]:
+    """The types of a node's outputs, as those of its bodies say; InputError if the type of an element is unknown."""
+    if node.op_type == "If":  # of branches that do not fit the inputs the shapes stay unknown
+        told = zip(*(map(region.type_of, region.outputs) for region in inner.values()), strict=True)
+        fitting = [{kind for kind in kinds if is_known(kind[1])} for kinds in told]
+        return {value: kinds.pop() for value, kinds in zip(node.output, fitting, strict=True) if len(kinds) == 1}
+    (body,) = inner.values()
+    loop = node.op_type == "Loop"
+    found: dict[str, Type] = {}
+    first, count = len(node.input) - 2 if loop else scanned(node), trips(node, outer, body)
+    axes = graph.attributes(node).get("scan_output_axes") or [0] * len(node.output)
+    for index, (value, result) in enumerate(zip(node.output, body.outputs[loop:], strict=True)):
+        kind, dims = body.type_of(result)
+        if index >= first and dims is not None:
+            axis = axes[index - first] % (len(dims) + 1)
+            dims = (*dims[:axis], "?" if count is None else count, *dims[axis:])
+        found[value] = kind, dims
+    return found
+
+
+def _goes_on(inner: Region) -> bool:
+    """Whether the condition of a loop stays true: it is constant, or handed on as it was given."""
+    value, makers = inner.outputs[0], {value: node for node in inner.graph.node for value in node.output}
+    while value in makers and makers[value].op_type in ("Identity", "Cast"):
+        value = makers[value].input[0]
+    known = small_values(inner.graph)
+    return value == inner.inputs[1] or (value in known and bool(np.all(known[value])))
+
+
+Trip = Callable[[list[Array]], list[Array]]
+"""Runs a body once on its inputs."""
+
+
+def loop(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip) -> list[Array]:
+    """The outputs of a Loop."""
+    most = int(values[node.input[0]].reshape(-1)[0]) if node.input[0] else None
+    go_on = bool(np.all(values[node.input[1]])) if node.input[1] else True
+    states, stacks = [values[name] for name in node.input[2:]], list[list[Array]]()
+    number = 0
+    while go_on and (most is None or number < most):
+        cond, *results = trip([np.array(number, np.int64), np.array(True), *states])
+        states, slices = results[: len(states)], results[len(states) :]
+        stacks = [[*stack, new] for stack, new in zip(stacks or [[] for _ in slices], slices, strict=True)]
+        go_on, number = bool(np.all(cond)), number + 1
+    if len(stacks) + len(states) < len(node.output):
+        raise InputError("it runs not once, and the shape of what it stacks is unknown", place=graph.place(node))
+    return [*states, *(np.stack(stack) for stack in stacks)]
+
+
+def scan(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip) -> list[Array]:
+    """The outputs of a Scan."""
+    told, first = graph.attributes(node), scanned(node)
+    states = [values[name] for name in node.input[:first]]
+    backward = told.get("scan_input_directions") or [0] * (len(node.input) - first)
+    inputs = [np.moveaxis(values[name], axis, 0) for name, axis in zip(node.input[first:], _axes(node), strict=True)]
+    inputs = [array[::-1] if back else array for array, back in zip(inputs, backward, strict=True)]
+    stacks: list[list[Array]] = [[] for _ in node.output[first:]]
+    for slices in zip(*inputs, strict=True):
+        results = trip([*states, *slices])
+        states = results[:first]
+        for stack, new in zip(stacks, results[first:], strict=True):
+            stack.append(new)
+    axes = told.get("scan_output_axes") or [0] * len(stacks)
+    turned = told.get("scan_output_directions") or [0] * len(stacks)
+    ordered = (stack[::-1] if back else stack for stack, back in zip(stacks, turned, strict=True))
+    return [*states, *(np.stack(stack, axis) for stack, axis in zip(ordered, axes, strict=True))]
+
+
+def scanned(node: onnx.NodeProto) -> int:
+    """The position of a Scan's first input that is scanned."""
+    return len(node.input) - int(graph.attributes(node)["num_scan_inputs"])
+
+
+def _axes(node: onnx.NodeProto) -> list[int]:
+    values = graph.attributes(node)
+    return list(values.get("scan_input_axes") or [0] * int(values["num_scan_inputs"]))
+
+
+def _slice(region: Region, name: str, axis: int) -> Type:
+    kind, dims = region.type_of(name)
+    if dims is None:
+        return kind, None
+    return kind, tuple(n for i, n in enumerate(dims) if i != axis % len(dims))

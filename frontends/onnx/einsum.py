@@ -1,0 +1,58 @@
+"""Einsum of two operands: a loop for each letter. What else an Einsum may say is taken apart first (`expand`)."""
+
+from __future__ import annotations
+
+import re
+
+from frontends.onnx.binding import Binding, Result, View
+from frontends.onnx.site import Lowered, Site
+from mapper.ir import LoopNest, Role, Tensor, Term
+
+
+def parse(equation: str) -> tuple[list[str], str]:
+    """The subscripts of each operand and of the output, which may be implicit: then its letters are those that occur
+    once, in alphabetical order, behind the ellipsis."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    operands = left.split(",")
+    if not arrow:
+        letters = "".join(operands).replace("...", "")
+        once = sorted(letter for letter in set(letters) if letters.count(letter) == 1)
+        right = ("..." if "..." in left else "") + "".join(once)
+    return operands, right
+
+
+def is_product(equation: str) -> bool:
+    """Whether it is one loop nest: two operands without an ellipsis, a letter twice, or one that only one of them has
+    and the output has not."""
+    operands, output = parse(equation)
+    if len(operands) != 2 or not all(re.fullmatch("[A-Za-z]*", word) for word in (*operands, output)):
+        return False
+    left, right = map(set, operands)
+    distinct = all(len(set(word)) == len(word) for word in (*operands, output))
+    return distinct and left | right >= set(output) >= left ^ right
+
+
+def lower(site: Site) -> Lowered:
+    """O[..] += A[..] * B[..] with the equation's letters as dims; InputError if the operands do not fit them."""
+    operands, output = parse(str(site.attributes.get("equation", "")))
+    extents: dict[str, int] = {}
+    for value, letters in zip(site.inputs, operands, strict=True):
+        shape = site.shape(value)
+        if len(shape) != len(letters):
+            raise site.refuse(f"{value} of shape {shape} does not have the {len(letters)} axes {letters}")
+        for letter, n in zip(letters, shape, strict=True):
+            if extents.setdefault(letter, n) != n:
+                raise site.refuse(f"{letter} is {extents[letter]} and {n}")
+    nest = LoopNest(
+        tuple(extents.items()),
+        tuple(
+            Tensor(name, role, tuple((Term(letter),) for letter in letters))
+            for name, role, letters in zip("ABO", Role, (*operands, output), strict=True)
+        ),
+    )
+    views = {
+        name: View.plain(value, site.shape(value), site.shape(value))
+        for name, value in zip("AB", site.inputs, strict=True)
+    }
+    shape = tuple(extents[letter] for letter in output)
+    return Lowered(nest, Binding(views, Result(site.outputs[0], shape, tuple(range(len(shape))), shape)))

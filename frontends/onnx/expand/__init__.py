@@ -1,0 +1,65 @@
+"""Operators that are made of others: for each a small graph in ONNX's own operators, with the products in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from frontends.onnx import graph
+from frontends.onnx.expand import attention, contraction, fused, quantized, recurrent, standard, transposed
+from frontends.onnx.expand.body import Body
+from frontends.onnx.expand.outlines import OUTLINES
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.region import Region
+
+Writer = Callable[[Body], None]
+
+EXPANSIONS: Mapping[tuple[str, str], Writer] = {
+    ("", "AffineGrid"): standard.function,
+    ("", "Attention"): attention.standard,
+    ("", "CausalConvWithState"): standard.function,
+    ("", "ConvTranspose"): transposed.conv,
+    ("", "Einsum"): contraction.einsum,
+    ("", "GRU"): recurrent.gru,
+    ("", "LSTM"): recurrent.lstm,
+    ("", "LinearAttention"): standard.function,
+    ("", "QLinearConv"): quantized.conv,
+    ("", "QLinearMatMul"): quantized.matmul,
+    ("", "RNN"): recurrent.rnn,
+    ("com.microsoft", "Attention"): attention.projected,
+    ("com.microsoft", "DynamicQuantizeMatMul"): quantized.dynamic_matmul,
+    ("com.microsoft", "FusedConv"): fused.conv,
+    ("com.microsoft", "FusedGemm"): fused.gemm,
+    ("com.microsoft", "FusedMatMul"): fused.matmul,
+    ("com.microsoft", "MatMulIntegerToFloat"): quantized.matmul_to_float,
+    ("com.microsoft", "MultiHeadAttention"): attention.multi_head,
+    ("com.microsoft", "QGemm"): quantized.gemm,
+    ("com.microsoft", "TransposeMatMul"): fused.matmul,
+}
+"""By domain and name, what writes the parts of a node."""
+
+
+Parts = tuple["onnx.GraphProto", list["onnx.OperatorSetIdProto"]]
+"""A graph, which reads and writes the values of the node that it stands for, and its opsets."""
+
+
+def expansion(node: onnx.NodeProto, region: Region) -> Parts | None:
+    """The graph that does what a node does; None if it is not made of others. InputError for what is not supported."""
+    return _written(node, region, EXPANSIONS)
+
+
+def outline(node: onnx.NodeProto, region: Region) -> Parts | None:
+    """A graph whose outputs have the types and shapes of the node's; None if there is none, InputError as above."""
+    return _written(node, region, {**OUTLINES, **EXPANSIONS})
+
+
+def _written(node: onnx.NodeProto, region: Region, writers: Mapping[tuple[str, str], Writer]) -> Parts | None:
+    domain = "" if graph.is_standard(node) else node.domain
+    if (write := writers.get((domain, node.op_type))) is None:
+        return None
+    body = Body(node, region)
+    write(body)
+    return (body.graph(), body.opsets) if body.nodes else None

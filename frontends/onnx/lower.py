@@ -1,0 +1,363 @@
+"""From a model to a network: MAC operators become layers, everything else stays as data movement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from frontends.onnx import control, einsum, graph
+from frontends.onnx.binding import Binding
+from frontends.onnx.expand import EXPANSIONS, expansion
+from frontends.onnx.families import PRODUCTS, REDUCTIONS
+from frontends.onnx.region import Region, top, within
+from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, VIEWS
+from frontends.onnx.site import Lowered, Site
+from mapper.errors import InputError
+from mapper.ir import LoopNest, Network, Node, Reduction
+from mapper.ir.network import Elements
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.shapes import Shapes
+
+ACCUMULATOR_BITS = 32
+"""Of products of integers, as ONNX defines ConvInteger and MatMulInteger."""
+
+Label = Callable[[str], str]
+"""From the name of a value in a region to its name in the network."""
+
+
+def lower(proto: onnx.ModelProto, name: str) -> tuple[Network, Region]:
+    """The network of a model, and its region; InputError for what is of unknown shape or not supported."""
+    lowering = _Lowering()
+    region = top(proto, lowering.taken)
+    nodes, region = lowering.run(region, str, 1)
+    values = dict.fromkeys(value for node in nodes for value in (*node.inputs, *node.outputs))
+    tensors = tuple((value, lowering.shapes[value]) for value in values if value in lowering.shapes)
+    return Network(name, tensors, tuple(nodes), frozenset(lowering.stored.intersection(values))), region
+
+
+@dataclass
+class _Lowering:
+    """What holds for all regions of a model: the names of nodes that are taken, and of values by their names in the
+    network the shapes, and those that are constant."""
+
+    taken: set[str] = field(default_factory=set)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+
+    def run(
+        self, region: Region, label: Label, times: int, whole: onnx.NodeProto | None = None, note: str = ""
+    ) -> tuple[list[Node], Region]:
+        """The nodes of a region that runs so many times, and the region with what its nodes are made of.
+
+        `whole` is the node of the model that the region is part of, if it stands for more than one; whoever runs that
+        node keeps to himself what passes between the parts that move data.
+        """
+        here = _Here(self, region, label, times, whole, note)
+        for node in region.graph.node:
+            if not all(value in region.constant for value in node.output if value):
+                here.add(node)
+        return here.finished(), replace(region, bindings=here.bindings, inner=here.inner)
+
+
+class _Here:
+    """The lowering of one region."""
+
+    def __init__(
+        self, lowering: _Lowering, region: Region, label: Label, times: int, whole: onnx.NodeProto | None, note: str
+    ) -> None:
+        self.lowering, self.region, self.label = lowering, region, label
+        self.times, self.whole, self.note = times, whole, note
+        self.shapes = region.shapes
+        self.used = graph.used(region.graph)
+        self.readers = Counter(value for node in region.graph.node for value in graph.reads(node))
+        self.readers.update(region.outputs)
+        self.makers = {value: node for node in region.graph.node for value in node.output}
+        self.fed = {v for node in region.graph.node if _is_product(node) for v in node.input}
+        self.nodes: list[Node] = []
+        self.bindings: dict[str, Binding] = {}
+        self.inner: dict[str, dict[str, Region]] = {}
+        self.ends: dict[str, str] = {}  # by value, the layer whose output it is once what is attached has worked on it
+        self.movers: list[onnx.NodeProto] = []  # nodes of this region that are data movement of their own
+        self.owners: dict[str, str] = {}  # by node of the network, the node of this region that it comes from
+
+    def add(self, node: onnx.NodeProto) -> None:
+        """Lower a node."""
+        before = len(self.nodes)
+        try:
+            if _is_product(node):
+                self._layer(node, PRODUCTS[node.op_type](Site.of(node, self.region)))
+            elif (reduction := self._reduction(node)) is not None:
+                self._layer(node, reduction)
+            elif (parts := expansion(node, self.region)) is not None:
+                self._parts(node, *parts)
+            elif node.op_type in control.OPERATORS and graph.is_standard(node):
+                self._control(node)
+            else:
+                self._move(node, _note(node))
+        except InputError as error:
+            if error.place and error.place.startswith(node.op_type):
+                raise
+            # a nest that refuses its extents, or a shape that is missing, does not know its node
+            raise InputError(error.message, place=graph.place(node), hint=error.hint) from error
+        own = self.bindings  # what is attached inside another region is that region's business
+        self.owners |= {made.name: made.to if made.to in own else node.name for made in self.nodes[before:]}
+
+    def finished(self) -> list[Node]:
+        """The nodes, with the widths of layers as what is attached to them leaves them."""
+        ends = {layer: value for value, layer in self.ends.items()}  # the last one counts
+        self.nodes = [self._with_widths(node, ends[node.name]) if node.name in ends else node for node in self.nodes]
+        for name in dict.fromkeys(value for node in self.region.graph.node for value in (*node.input, *node.output)):
+            if name and name not in self.shapes.others and self.shapes.known(name):
+                self.lowering.shapes.setdefault(self.label(name), self.shapes(name))
+        self.lowering.stored.update(map(self.label, self.region.constant))
+        return merged(self) if self.whole else self.nodes
+
+    # -- layers ------------------------------------------------------------------------------------------------------
+
+    def _reduction(self, node: onnx.NodeProto) -> Lowered | None:
+        """A node as a nest of one operand, unless it is part of an operator: who runs that decides how to reduce."""
+        if self.whole or node.op_type not in REDUCTIONS or not graph.is_standard(node):
+            return None
+        return REDUCTIONS[node.op_type](Site.of(node, self.region))
+
+    def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
+        result = lowered.binding.result
+        self.bindings[node.name] = lowered.binding
+        operands = tuple(view.value for view in lowered.binding.operands.values())
+        op = self.whole.op_type if self.whole else node.op_type
+        self._node(node.name, op, operands, (result.value,), nest=lowered.nest)
+        self.ends[result.value] = node.name
+        if result.bias is not None:
+            name = graph.unique(f"{node.name}/bias", self.lowering.taken)
+            read = ((result.bias_words, self.shapes.bits(result.bias)),)
+            self._node(name, "Bias", (result.bias,), (), reads=read, to=node.name)
+
+    def _with_widths(self, layer: Node, end: str) -> Node:
+        """A layer whose elements have the bits of the values that are read, and of the one that is written."""
+        assert layer.nest is not None
+        binding = self.bindings[layer.name]
+        bits = {name: self._operand_bits(view.value) for name, view in binding.operands.items()}
+        sums = layer.nest.reduction is Reduction.SUM and all(n is not None and n < 16 for n in bits.values())
+        bits[layer.nest.output.name] = self.shapes.bits(end)
+        tensors = tuple(replace(t, bits=bits[t.name]) for t in layer.nest.tensors)
+        nest = replace(layer.nest, tensors=tensors, partial_bits=ACCUMULATOR_BITS if sums else None)
+        return replace(layer, nest=nest)
+
+    def _operand_bits(self, value: str) -> int | None:
+        """The bits of what a layer reads: of the integers that are its operand, if they are dequantised for it."""
+        maker = self.makers.get(value)
+        return self.shapes.bits(maker.input[0] if maker and maker.op_type == "DequantizeLinear" else value)
+
+    # -- nodes made of others ----------------------------------------------------------------------------------------
+
+    def _parts(self, node: onnx.NodeProto, body: onnx.GraphProto, opsets: list[onnx.OperatorSetIdProto]) -> None:
+        inner = within(self.region, body, (), f"{node.name}/", self.lowering.taken, opsets)
+        layers = [part for part in inner.graph.node if _is_product(part)]
+        if len(layers) == 1 and not any(part.op_type in control.OPERATORS for part in inner.graph.node):
+            layers[0].name = node.name  # a layer keeps the name of its node
+        own = {*graph.reads(node), *node.output}
+        nodes, inner = self.lowering.run(inner, _labels(self.label, own), self.times, self.whole or node, self.note)
+        self.nodes += nodes
+        self.inner[node.name] = {"": inner}
+
+    def _control(self, node: onnx.NodeProto) -> None:
+        try:
+            nodes, inner, note = self._bodies(node)
+        except InputError as error:
+            self._move(node, f"its bodies are not compiled: {error.message}")
+            return
+        self.nodes += nodes
+        self.inner[node.name] = inner
+        outputs = tuple(value for value in node.output if value in self.used)
+        self._node(node.name, node.op_type, graph.reads(node), outputs, note=note)
+
+    def _bodies(self, node: onnx.NodeProto) -> tuple[list[Node], dict[str, Region], str]:
+        """The nodes of its bodies, these, and a note; InputError if none can be compiled."""
+        nodes: list[Node] = []
+        inner: dict[str, Region] = {}
+        problems: dict[str, InputError] = {}
+        for body in control.bodies(node, self.region):
+            prefix = f"{node.name}/{body.attribute.removesuffix('_branch')}/" if body.branch else f"{node.name}/"
+            note, times = f"which branch runs depends on {node.input[0]}: both are compiled, and counted", self.times
+            try:
+                opsets = self.region.proto.opset_import
+                region = within(self.region, body.graph, body.types, prefix, self.lowering.taken, opsets)
+                control.check_states(body, region)
+                if not body.branch:
+                    trips = control.trips(node, self.region, region)
+                    note = "" if trips is not None else "how often it runs is not known: its body is counted once"
+                    times *= 1 if trips is None else trips
+                label = _labels(self.label, region.captured, prefix)
+                lowered, region = self.lowering.run(region, label, times, self.whole, self.note or note)
+            except InputError as error:
+                problems[body.attribute] = error
+                continue
+            nodes += lowered
+            inner[body.attribute] = region
+        if not inner:
+            raise next(iter(problems.values()))
+        for attribute, problem in problems.items():
+            note = f"its {attribute} is not compiled: {problem.message}"
+        return nodes, inner, note
+
+    # -- data movement -----------------------------------------------------------------------------------------------
+
+    def _move(self, node: onnx.NodeProto, note: str) -> None:
+        """A node that moves data: nothing if it is a view, other operands only if it is attached to a layer."""
+        inputs = graph.reads(node)
+        outputs = tuple(value for value in node.output if value in self.used) or tuple(node.output[:1])
+        if _is_view(node, outputs, self.shapes):
+            if self._single(inputs[:1]):
+                self.ends[outputs[0]] = self.ends[inputs[0]]
+            self._node(node.name, node.op_type, inputs, outputs, note=note)
+        elif (value := self._attaches(node, inputs, outputs)) is not None:
+            layer = self.ends[outputs[0]] = self.ends[value]
+            others = self.shapes.moved(name for name in inputs if name != value)
+            self._node(node.name, node.op_type, inputs, outputs, reads=others, to=layer)
+        elif node.op_type == "DequantizeLinear" and self._only_fed(outputs[0]):
+            reader = next(n for n in self.region.graph.node if outputs[0] in n.input)
+            self._node(node.name, node.op_type, inputs, outputs, reads=self.shapes.moved(inputs[1:]), to=reader.name)
+        else:
+            self.movers.append(node)
+            reads = () if node.op_type in SHAPE_READERS else self.shapes.moved(inputs)
+            self._node(
+                node.name, node.op_type, inputs, outputs, reads=reads, writes=self.shapes.moved(outputs), note=note
+            )
+
+    def _attaches(self, node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str | None:
+        """The output of a layer that an element-wise node works on as soon as it is there; None if there is none.
+
+        Of two layers' outputs it is that of the later: the other is in memory by then.
+        """
+        if node.op_type not in ELEMENTWISE or not graph.is_standard(node) or len(outputs) != 1:
+            return None
+        order = {name: index for index, name in enumerate(self.bindings)}
+        own = [
+            value
+            for value in inputs
+            if self._single((value,)) and self.shapes.elements(value) == self.shapes.elements(outputs[0])
+        ]
+        return max(own, key=lambda value: order.get(self.ends[value], -1), default=None)
+
+    def _single(self, values: tuple[str, ...]) -> bool:
+        """Whether a value is the output of a layer and has one reader."""
+        return bool(values) and values[0] in self.ends and self.readers[values[0]] == 1
+
+    def _only_fed(self, value: str) -> bool:
+        """Whether only layers read a value."""
+        return value in self.fed and self.readers[value] == sum(
+            _is_product(node) for node in self.region.graph.node if value in node.input
+        )
+
+    def _node(
+        self,
+        name: str,
+        op: str,
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+        *,
+        nest: LoopNest | None = None,
+        reads: Elements = (),
+        writes: Elements = (),
+        to: str = "",
+        note: str = "",
+    ) -> None:
+        inputs, outputs = (tuple(map(self.label, values)) for values in (inputs, outputs))
+        told = "; ".join(dict.fromkeys(filter(None, (note, self.note if nest else ""))))
+        self.nodes.append(Node(name, op, inputs, outputs, nest, reads, writes, to, self.times, told))
+
+
+def merged(here: _Here) -> list[Node]:
+    """The nodes of a part of an operator, those that move data merged where no layer stands between them.
+
+    What the operator moves is what such a group reads and does not make itself, and what is read of it elsewhere; where
+    only the order of elements changes, or a part of them is meant, whoever reads them finds them where they are.
+    """
+    region, whole = here.region, here.whole
+    assert whole is not None
+    movers = {node.name: node for node in here.movers}
+    roots: dict[str, str] = {}
+    sources: dict[str, str] = {}  # by part of a value that is split, that value
+    level: dict[str, int] = {}  # by value, how many layers stand before it
+    group: dict[str, int] = {}  # by the name of a node that moves data
+    read_by: dict[str, set[int | None]] = {}
+    for node in region.graph.node:
+        reads = graph.reads(node)
+        before = max((level.get(value, 0) for value in reads), default=0)
+        moves = node.name in movers and node.op_type not in LAYOUT | {"Split"}
+        if node.name in movers and node.op_type == "Split":
+            root = roots.get(reads[0], reads[0])
+            sources |= {value: sources.get(root, root) for value in node.output if value}
+        elif (node.name in movers and not moves) or _is_view(node, tuple(node.output), here.shapes):
+            roots |= {value: roots.get(reads[0], reads[0]) for value in node.output if value}
+        else:
+            for value in reads:
+                root = roots.get(value, value)
+                read_by.setdefault(sources.get(root, root), set()).add(before if moves else None)
+        if moves:
+            group[node.name] = before
+        after = before if node.name in movers or node.op_type in LAYOUT else before + 1
+        level |= {value: after for value in node.output if value}
+    for value in region.outputs:
+        root = roots.get(value, value)
+        read_by.setdefault(sources.get(root, root), set()).add(None)
+
+    rest: list[tuple[int, Node]] = []
+    for here_level in sorted(set(group.values())):
+        inside = [movers[name] for name, at in group.items() if at == here_level]
+        made = {value for node in inside for value in node.output if value}
+        read = dict.fromkeys(roots.get(value, value) for node in inside for value in graph.reads(node))
+        taken_in = tuple(value for value in read if sources.get(value, value) not in made)
+        given_out = tuple(value for value in made if read_by.get(value, set()) - {here_level})
+        given_out = tuple(value for node in inside for value in node.output if value in given_out)
+        name = graph.unique(f"{whole.name}/rest", here.lowering.taken)
+        moved = here.shapes.moved(taken_in), here.shapes.moved(given_out)
+        values = tuple(map(here.label, taken_in)), tuple(map(here.label, given_out))
+        note = next((n.note for n in here.nodes if n.name in group and n.note), "")
+        rest.append((here_level, Node(name, whole.op_type, *values, None, *moved, "", here.times, note)))
+    results = set(region.outputs)
+    kept = [node for node in here.nodes if node.name not in movers]
+    for node in here.nodes:  # an output is made by some node, if only in another order
+        if node.name in movers and node.name not in group and results.intersection(movers[node.name].output):
+            kept.append(replace(node, reads=(), writes=()))
+    at = {node.name: max((level.get(v, 0) for v in graph.reads(node)), default=0) for node in region.graph.node}
+    order = [(at.get(here.owners[node.name], 0), node) for node in kept]
+    return [node for _, node in sorted([*rest, *order], key=lambda pair: pair[0])]
+
+
+LAYOUT = VIEWS | {"Transpose"}
+"""Operators that change nothing but where an element is found."""
+
+
+def _labels(outer: Label, shared: Iterable[str], prefix: str = "") -> Label:
+    """Names of the values of a region: those that it shares with the one around it keep theirs."""
+    common = frozenset(shared)
+    return lambda value: outer(value) if value in common else f"{prefix}{value}"
+
+
+def _is_product(node: onnx.NodeProto) -> bool:
+    if node.op_type == "Einsum":
+        return graph.is_standard(node) and einsum.is_product(graph.attributes(node).get("equation", ""))
+    return node.op_type in PRODUCTS and graph.is_standard(node)
+
+
+def _note(node: onnx.NodeProto) -> str:
+    """What the node's traffic does not say: arithmetic that is not counted."""
+    inside = set(graph.operators_inside(node))
+    if node.op_type in UNMAPPED or inside & {*UNMAPPED, *PRODUCTS, *(op for _, op in EXPANSIONS)}:
+        return "its multiply-accumulates are not counted"
+    return ""
+
+
+def _is_view(node: onnx.NodeProto, outputs: tuple[str, ...], shapes: Shapes) -> bool:
+    if node.op_type in ("Cast", "CastLike"):  # to the type that it has
+        return shapes.types.get(node.input[0]) == shapes.types.get(outputs[0])
+    if node.op_type not in VIEWS or not graph.is_standard(node):
+        return False
+    # a Dropout that trains or whose mask is used does write something
+    return node.op_type != "Dropout" or (len(node.input) < 3 and outputs == (node.output[0],))

@@ -1,0 +1,121 @@
+"""Pooling in one to three dimensions: a maximum, or a sum that is then divided, over each window or over everything."""
+
+from __future__ import annotations
+
+import math
+
+from frontends.onnx.binding import Binding, Result, View
+from frontends.onnx.conv import pads_of
+from frontends.onnx.site import Lowered, Site
+from mapper.ir import Reduction, pool
+
+
+def lower_max(site: Site) -> Lowered | None:
+    """O[N,C,P,Q] max= I[N,C,..], padding below every value; None if the places of the maxima are wanted too."""
+    if len(site.outputs) > 1 and site.outputs[1]:
+        return None
+    return _windows(site, Reduction.MAX)
+
+
+def lower_average(site: Site) -> Lowered | None:
+    """O[N,C,P,Q] += I[N,C,..], divided by the number of elements in the window, those of the padding if they count."""
+    return _windows(site, Reduction.SUM)
+
+
+def lower_global_max(site: Site) -> Lowered | None:
+    """One window over everything."""
+    return _whole(site, Reduction.MAX)
+
+
+def lower_global_average(site: Site) -> Lowered | None:
+    """The sum of one window over everything, divided by the number of its elements."""
+    return _whole(site, Reduction.SUM)
+
+
+def _whole(site: Site, reduction: Reduction) -> Lowered | None:
+    size = site.shape(site.inputs[0])[2:]
+    ones, none = (1,) * len(size), ((0, 0),) * len(size)
+    return _lower(site, size, ones, ones, none, ones, reduction, inside=True)
+
+
+def _windows(site: Site, reduction: Reduction) -> Lowered | None:
+    size = site.shape(site.inputs[0])[2:]
+    ones = (1,) * len(size)
+    kernel = tuple(site.attributes.get("kernel_shape", ()))
+    strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
+    if len(kernel) != len(size) or min((1, *kernel, *strides, *dilations)) < 1:
+        raise site.refuse(f"a kernel of shape {kernel} does not fit an input of shape {site.shape(site.inputs[0])}")
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    pads = pads_of(site, size, reach, strides)
+    out = []
+    for n, (before, after), r, s in zip(size, pads, reach, strides, strict=True):
+        room = n + before + after - r
+        count = (-(-room // s) if site.attributes.get("ceil_mode", 0) else room // s) + 1
+        # the last window begins inside the input, or in the padding before it
+        out.append(count - 1 if (count - 1) * s >= n + before and count > 1 else count)
+    if min(out, default=1) < 1:
+        raise site.refuse(f"the kernel reaches over {reach}, more than the padded input has")
+    inside = not site.attributes.get("count_include_pad", 0)
+    return _lower(site, kernel, strides, dilations, pads, tuple(out), reduction, inside=inside)
+
+
+def _lower(
+    site: Site,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    pads: tuple[tuple[int, int], ...],
+    out: tuple[int, ...],
+    reduction: Reduction,
+    *,
+    inside: bool,
+) -> Lowered | None:
+    """`inside`: an average is of the elements of the input, not of the padding."""
+    x = site.inputs[0]
+    images, channels, *size = site.shape(x)
+    rank = len(size)
+    if rank not in (1, 2, 3):
+        return None
+    nest = pool(
+        N=images,
+        C=channels,
+        **dict(zip("DPQ"[-rank:], out, strict=True)),
+        **dict(zip("TRS"[-rank:], kernel, strict=True)),
+        stride=(1,) * (2 - rank) + strides,
+        dilation=(1,) * (2 - rank) + dilations,
+        reduction=reduction,
+    )
+    shape = nest.shape(nest.tensor("I"))
+    view = View(
+        value=x,
+        perm=tuple(range(rank + 2)),
+        # with ceil_mode the last window may reach further than the padding
+        pads=(
+            (0, 0),
+            (0, 0),
+            *((b, max(a, m - n - b)) for (b, a), m, n in zip(pads, shape[-rank:], size, strict=True)),
+        ),
+        crop=(images, channels, *shape[-rank:]),
+        shape=shape,
+        lowest=reduction is Reduction.MAX,
+    )
+    whole = (images, channels, *out)
+    counts = [
+        tuple(
+            sum((0 if inside else -b) <= p * s - b + d * k < (n if inside else n + a) for k in range(f))
+            for p in range(o)
+        )
+        for n, (b, a), f, s, d, o in zip(size, pads, kernel, strides, dilations, out, strict=True)
+    ]
+    if not all(map(min, counts)):
+        raise site.refuse("a window lies in the padding altogether")
+    even = all(len(set(axis)) == 1 for axis in counts)
+    result = Result(
+        value=site.outputs[0],
+        split=whole,
+        perm=tuple(range(rank + 2)),
+        shape=whole,
+        alpha=1 / math.prod(axis[0] for axis in counts) if even and reduction is Reduction.SUM else 1.0,
+        divisors=() if even or reduction is not Reduction.SUM else tuple(counts),
+    )
+    return Lowered(nest, Binding({"I": view}, result))
