@@ -29,11 +29,6 @@ class Runtime:
         except ImportError as error:
             raise MissingExtraError("onnxruntime", "verify") from error
         self._onnxruntime = onnxruntime
-        self._options = onnxruntime.SessionOptions()
-        self._options.log_severity_level = 3
-        # without it sums of 8-bit products saturate at 16 bits on processors that lack instructions for them
-        self._options.add_session_config_entry("session.x64quantprecision", "1")
-        self._options.intra_op_num_threads = 1  # each session has threads of its own, and they wait busily
         self._sessions: dict[Any, Any] = {}
 
     def run(
@@ -54,20 +49,36 @@ class Runtime:
         if odd := [value for value, array in feeds.items() if not isinstance(array, np.ndarray)]:
             raise InputError(f"{odd[0]} is no tensor; such values cannot be executed", place=place)
         kinds = tuple((value, array.dtype.str, array.shape) for value, array in feeds.items())
-        key = (*map(id, nodes), *wanted, *kinds)
+        key = (*(node.name for node in nodes), *wanted, *kinds)  # nodes of all regions have names of their own
         try:
             if key not in self._sessions:
                 stored = {value: values[value] for value in outside if value in fixed}
-                part = _part(proto, nodes, feeds, stored, wanted)
-                session = self._onnxruntime.InferenceSession(
-                    part.SerializeToString(), self._options, providers=["CPUExecutionProvider"]
-                )
+                session = self._session(_part(proto, nodes, feeds, stored, wanted).SerializeToString())
                 if len(nodes) > 1:  # those of single nodes serve every trip of a loop
                     return dict(zip(wanted, session.run(wanted, feeds), strict=True))
                 self._sessions[key] = session
             return dict(zip(wanted, self._sessions[key].run(wanted, feeds), strict=True))
         except Exception as error:  # its errors have no common base
             raise InputError(f"ONNX Runtime cannot run it: {' '.join(str(error).split())}", place=place) from error
+
+    def _session(self, model: bytes) -> Any:
+        """A session of one thread: each has threads of its own, and they wait busily.
+
+        On processors that lack instructions for them sums of 8-bit products saturate at 16 bits unless ONNX Runtime is
+        told to be precise; but then it may lack a kernel for products of two signed integers, whose sums are exact.
+        """
+        try:
+            return self._open(model, precise=True)
+        except Exception:
+            return self._open(model, precise=False)
+
+    def _open(self, model: bytes, *, precise: bool) -> Any:
+        options = self._onnxruntime.SessionOptions()
+        options.log_severity_level = 4 if precise else 3  # the second time it may complain
+        options.intra_op_num_threads = 1
+        if precise:
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        return self._onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _part(

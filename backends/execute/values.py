@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FEW = 4096
 """Elements of a constant that is made part of what ONNX Runtime runs, which some operators need."""
 
+_QUANTIZED = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm", "MatMulIntegerToFloat")
+
 # How constants are drawn by (operator, input): near one where they multiply, divide or stand under a root, kept where
 # they steer what the operator does. Weights of layers are scaled by their fan-in; all others are drawn around zero.
 _NEAR_ONE = {
@@ -36,6 +38,7 @@ _RECURRENT = {(op, i) for op in ("LSTM", "GRU", "RNN") for i in (1, 2)}
 _KEPT = {
     *((op, i) for op in ("Resize", "Upsample", "Clip", "Pad", "OneHot", "Range") for i in (1, 2, 3)),
     *((op, i) for op in ("QuantizeLinear", "DequantizeLinear") for i in (0, 1, 2)),
+    *((op, i) for op in _QUANTIZED for i in range(1, 9)),  # scales
 }
 
 
@@ -103,7 +106,7 @@ def _drawn(
 ) -> Array:
     drawn: Array
     if not np.issubdtype(dtype, np.floating):
-        wide = uses & {("QLinearConv", 0), ("QLinearMatMul", 0), ("ConvInteger", 0), ("MatMulInteger", 0)}
+        wide = uses & {(op, 0) for op in _QUANTIZED}
         # token numbers, masks, conditions: 0 and 1 are nearly always valid
         drawn = rng.integers(0, 100 if wide else 2, shape)
     elif uses & _NEAR_ONE:
@@ -114,7 +117,7 @@ def _drawn(
         drawn = rng.standard_normal(shape, np.float32) * np.float32((2 / fan_in) ** 0.5)
     else:
         drawn = rng.standard_normal(shape, np.float32) * np.float32(0.1 if constant else 1.0)
-    return drawn.astype(dtype, copy=False)
+    return np.asarray(drawn).astype(dtype, copy=False)
 
 
 def _constants(region: Region, wanted: list[str], runtime: Runtime, folder: Path) -> Arrays:

@@ -34,10 +34,20 @@ def lower(proto: onnx.ModelProto, name: str) -> tuple[Network, Region]:
     """The network of a model, and its region; InputError for what is of unknown shape or not supported."""
     lowering = _Lowering()
     region = top(proto, lowering.taken)
-    nodes, region = lowering.run(region, str, 1)
-    values = dict.fromkeys(value for node in nodes for value in (*node.inputs, *node.outputs))
+    found = lowering.run(region, str, 1)
+    values = dict.fromkeys(value for node in found.nodes for value in (*node.inputs, *node.outputs))
     tensors = tuple((value, lowering.shapes[value]) for value in values if value in lowering.shapes)
-    return Network(name, tensors, tuple(nodes), frozenset(lowering.stored.intersection(values))), region
+    return Network(name, tensors, tuple(found.nodes), frozenset(lowering.stored.intersection(values))), found.region
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What a region is lowered to: its nodes, the region with what these are made of, and by value the layer whose
+    output it is once what is attached has worked on it."""
+
+    nodes: list[Node]
+    region: Region
+    ends: dict[str, str]
 
 
 @dataclass
@@ -51,8 +61,8 @@ class _Lowering:
 
     def run(
         self, region: Region, label: Label, times: int, whole: onnx.NodeProto | None = None, note: str = ""
-    ) -> tuple[list[Node], Region]:
-        """The nodes of a region that runs so many times, and the region with what its nodes are made of.
+    ) -> Lowering:
+        """A region that runs so many times.
 
         `whole` is the node of the model that the region is part of, if it stands for more than one; whoever runs that
         node keeps to himself what passes between the parts that move data.
@@ -61,7 +71,8 @@ class _Lowering:
         for node in region.graph.node:
             if not all(value in region.constant for value in node.output if value):
                 here.add(node)
-        return here.finished(), replace(region, bindings=here.bindings, inner=here.inner)
+        nodes = here.finished()
+        return Lowering(nodes, replace(region, bindings=here.bindings, inner=here.inner), here.ends)
 
 
 class _Here:
@@ -104,8 +115,8 @@ class _Here:
                 raise
             # a nest that refuses its extents, or a shape that is missing, does not know its node
             raise InputError(error.message, place=graph.place(node), hint=error.hint) from error
-        own = self.bindings  # what is attached inside another region is that region's business
-        self.owners |= {made.name: made.to if made.to in own else node.name for made in self.nodes[before:]}
+        for made in self.nodes[before:]:
+            self.owners[made.name] = self.owners.get(made.to, node.name)
 
     def finished(self) -> list[Node]:
         """The nodes, with the widths of layers as what is attached to them leaves them."""
@@ -140,13 +151,15 @@ class _Here:
     def _with_widths(self, layer: Node, end: str) -> Node:
         """A layer whose elements have the bits of the values that are read, and of the one that is written."""
         assert layer.nest is not None
-        binding = self.bindings[layer.name]
-        bits = {name: self._operand_bits(view.value) for name, view in binding.operands.items()}
-        sums = layer.nest.reduction is Reduction.SUM and all(n is not None and n < 16 for n in bits.values())
-        bits[layer.nest.output.name] = self.shapes.bits(end)
-        tensors = tuple(replace(t, bits=bits[t.name]) for t in layer.nest.tensors)
-        nest = replace(layer.nest, tensors=tensors, partial_bits=ACCUMULATOR_BITS if sums else None)
-        return replace(layer, nest=nest)
+        nest = layer.nest
+        bits = {tensor.name: tensor.bits for tensor in nest.tensors}
+        if layer.name in self.bindings:
+            bits |= {name: self._operand_bits(v.value) for name, v in self.bindings[layer.name].operands.items()}
+            narrow = all(_few(n) for name, n in bits.items() if name != nest.output.name)
+            sums = narrow and nest.reduction is Reduction.SUM
+            nest = replace(nest, partial_bits=ACCUMULATOR_BITS if sums else None)
+        bits[nest.output.name] = self.shapes.bits(end)
+        return replace(layer, nest=replace(nest, tensors=tuple(replace(t, bits=bits[t.name]) for t in nest.tensors)))
 
     def _operand_bits(self, value: str) -> int | None:
         """The bits of what a layer reads: of the integers that are its operand, if they are dequantised for it."""
@@ -161,9 +174,10 @@ class _Here:
         if len(layers) == 1 and not any(part.op_type in control.OPERATORS for part in inner.graph.node):
             layers[0].name = node.name  # a layer keeps the name of its node
         own = {*graph.reads(node), *node.output}
-        nodes, inner = self.lowering.run(inner, _labels(self.label, own), self.times, self.whole or node, self.note)
-        self.nodes += nodes
-        self.inner[node.name] = {"": inner}
+        found = self.lowering.run(inner, _labels(self.label, own), self.times, self.whole or node, self.note)
+        self.nodes += found.nodes
+        self.inner[node.name] = {"": found.region}
+        self.ends |= {value: layer for value, layer in found.ends.items() if value in node.output}
 
     def _control(self, node: onnx.NodeProto) -> None:
         try:
@@ -193,12 +207,12 @@ class _Here:
                     note = "" if trips is not None else "how often it runs is not known: its body is counted once"
                     times *= 1 if trips is None else trips
                 label = _labels(self.label, region.captured, prefix)
-                lowered, region = self.lowering.run(region, label, times, self.whole, self.note or note)
+                found = self.lowering.run(region, label, times, self.whole, self.note or note)
             except InputError as error:
                 problems[body.attribute] = error
                 continue
-            nodes += lowered
-            inner[body.attribute] = region
+            nodes += found.nodes
+            inner[body.attribute] = found.region
         if not inner:
             raise next(iter(problems.values()))
         for attribute, problem in problems.items():
@@ -232,15 +246,18 @@ class _Here:
     def _attaches(self, node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str | None:
         """The output of a layer that an element-wise node works on as soon as it is there; None if there is none.
 
-        Of two layers' outputs it is that of the later: the other is in memory by then.
+        Of two layers' outputs it is that of the later: the other is in memory by then. Outputs that have been brought
+        to a few bits are written before they are widened again.
         """
         if node.op_type not in ELEMENTWISE or not graph.is_standard(node) or len(outputs) != 1:
             return None
-        order = {name: index for index, name in enumerate(self.bindings)}
+        order = {made.name: index for index, made in enumerate(self.nodes)}
         own = [
             value
             for value in inputs
-            if self._single((value,)) and self.shapes.elements(value) == self.shapes.elements(outputs[0])
+            if self._single((value,))
+            and self.shapes.elements(value) == self.shapes.elements(outputs[0])
+            and not (_few(self.shapes.bits(value)) and not _few(self.shapes.bits(outputs[0])))
         ]
         return max(own, key=lambda value: order.get(self.ends[value], -1), default=None)
 
@@ -338,6 +355,11 @@ def _labels(outer: Label, shared: Iterable[str], prefix: str = "") -> Label:
     """Names of the values of a region: those that it shares with the one around it keep theirs."""
     common = frozenset(shared)
     return lambda value: outer(value) if value in common else f"{prefix}{value}"
+
+
+def _few(bits: int | None) -> bool:
+    """Whether elements are so narrow that sums of their products need more."""
+    return bits is not None and bits < 16
 
 
 def _is_product(node: onnx.NodeProto) -> bool:

@@ -60,7 +60,10 @@ class Shapes:
         """Bits of an element, by its type; None for single and double precision, which a machine narrows to its own."""
         from onnx import TensorProto
 
-        kind = TensorProto.DataType.Name(self.types.get(name, TensorProto.FLOAT))
+        number = self.types.get(name, TensorProto.FLOAT)
+        if number not in TensorProto.DataType.values():
+            return None  # a damaged file
+        kind = TensorProto.DataType.Name(number)
         if kind == "BOOL":
             return 8
         digits = re.search(r"\d+", kind)  # INT8, BFLOAT16, FLOAT8E4M3FN

@@ -1,9 +1,6 @@
 """Operands of quantised layers, for tests."""
 
 import numpy as np
-import onnxruntime
-
-from backends.execute.runtime import Runtime
 
 U8, I8, F32 = np.uint8, np.int8, np.float32
 TYPES = [(U8, I8), (U8, U8), (I8, I8)]
@@ -30,20 +27,3 @@ def zero(rng, dtype, *shape):
 def bits(layer):
     """Of an element of each tensor of a layer."""
     return [tensor.bits for tensor in layer.nest.tensors]
-
-
-def use(monkeypatch, activations):
-    """Make the referee exact for activations of that type.
-
-    To sum exactly, ONNX Runtime is told to take int8 weights for uint8 ones. Then it has no kernel for int8 inputs;
-    but these and int8 weights it sums exactly without being told.
-    """
-    if activations is I8:
-        created = Runtime.__init__
-
-        def create(self):
-            created(self)
-            self._options = onnxruntime.SessionOptions()
-            self._options.intra_op_num_threads = 1
-
-        monkeypatch.setattr(Runtime, "__init__", create)

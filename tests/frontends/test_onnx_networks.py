@@ -127,6 +127,33 @@ def test_bias_and_what_follows_element_by_element_are_attached(tmp_path):
     ]
 
 
+def test_what_follows_an_operator_made_of_one_layer_is_attached_to_it(tmp_path):
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up"),
+        helper.make_node("Relu", ["y"], ["z"], name="relu"),
+    ]
+    network = assert_model_equals_onnxruntime(
+        model(nodes, {"x": (1, 2, 4, 4), "w": (2, 3, 3, 3)}, ["z"]), tmp_path
+    ).network
+    assert [(n.name, n.op) for n in network.layers] == [("up", "ConvTranspose")]
+    assert [(n.op, n.to, n.reads) for n in network.others][-1] == ("Relu", "up", ())
+
+
+def test_narrow_outputs_are_written_before_they_are_widened(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="mm"),
+        helper.make_node("QuantizeLinear", ["a", "scale", "zero"], ["b"], name="q"),
+        helper.make_node("DequantizeLinear", ["b", "scale", "zero"], ["y"], name="dq"),
+    ]
+    constants = {"scale": np.float32(0.1), "zero": np.uint8(3)}
+    network = loaded(model(nodes, {"x": (3, 4), "w": (4, 5)}, ["y"], constants=constants), tmp_path).network
+    assert [tensor.bits for tensor in network.layers[0].nest.tensors] == [None, None, 8]
+    assert [(n.name, n.to, n.reads, n.writes) for n in network.others] == [
+        ("q", "mm", ((1, None), (1, 8)), ()),
+        ("dq", "", ((16, 8), (1, None)), ((15, None),)),
+    ]
+
+
 def test_the_sum_of_two_layers_is_attached_to_the_later(tmp_path):
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_cases import executed, model, saved
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
-from quantized_cases import F32, I8, TYPES, U8, bits, scales, use, whole, zero
+from quantized_cases import F32, I8, TYPES, U8, bits, scales, whole, zero
 
 from backends.execute import network as execution
 from frontends.onnx import load
@@ -80,7 +80,6 @@ def optimised(path, folder):
 
 def run(path, monkeypatch, *, x=U8, exact=True):
     """Load and run a model, and hold its outputs against those of ONNX Runtime for the file: they are the same."""
-    use(monkeypatch, x)
     begin, compare = execution.initial, execution._Run.compare
     given, found = {}, {}
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model
-from quantized_cases import F32, I8, TYPES, U8, bits, scales, use, whole, zero
+from quantized_cases import F32, I8, TYPES, U8, bits, scales, whole, zero
 
 from backends.execute.runtime import Runtime
 from mapper.errors import InputError
@@ -49,7 +49,6 @@ def qlinear_conv(rng, filters, kernel, *, x=U8, w=I8, per_channel=True, bias=Tru
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 def test_qlinear_conv(x, w, per_channel, bias, monkeypatch, tmp_path):
-    use(monkeypatch, x)
     proto = qlinear_conv(np.random.default_rng(3), 6, (3, 3), x=x, w=w, per_channel=per_channel, bias=bias)
     read = assert_model_equals_onnxruntime(proto, tmp_path)
     (layer,) = read.network.layers
@@ -92,7 +91,6 @@ def qlinear_matmul(rng, left, right, *, x=U8, w=I8, scale=(), point=(), turned=F
 )
 def test_qlinear_matmul(x, w, scale, point, monkeypatch, tmp_path):
     """Scales and zero points of the right operand: one, or one for each column."""
-    use(monkeypatch, x)
     proto = qlinear_matmul(np.random.default_rng(5), (4, 9), (9, 7), x=x, w=w, scale=scale, point=point)
     read = assert_model_equals_onnxruntime(proto, tmp_path)
     (layer,) = read.network.layers
@@ -165,7 +163,6 @@ def qgemm(rng, *, x=U8, w=I8, columns=True, bias=None, few=True, **attributes):
 @pytest.mark.parametrize("bias", [None, (), (7,), (1, 7), (4, 1), (4, 7)])
 def test_qgemm(x, w, few, bias, monkeypatch, tmp_path):
     """Its output is of few bits only if it has a scale and a zero point."""
-    use(monkeypatch, x)
     read = assert_model_equals_onnxruntime(qgemm(np.random.default_rng(8), x=x, w=w, bias=bias, few=few), tmp_path)
     (layer,) = read.network.layers
     assert (layer.name, layer.op, layer.nest.extents) == ("q", "QGemm", gemm(M=4, N=7, K=9).extents)
@@ -215,7 +212,6 @@ def to_float(rng, *, x=U8, w=I8, points="xw", columns=True, bias=True, left=(4, 
 @pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 def test_matmul_integer_to_float(x, w, points, columns, bias, monkeypatch, tmp_path):
-    use(monkeypatch, x)
     proto = to_float(np.random.default_rng(10), x=x, w=w, points=points, columns=columns, bias=bias)
     read = assert_model_equals_onnxruntime(proto, tmp_path)
     assert executed(read).max_relative_error == 0
