@@ -8,7 +8,7 @@ from typing import Any
 
 from mapper.cli.models import read_model, warn
 from mapper.cli.output import console, engineering, table
-from mapper.network import inventory
+from mapper.inventory import inventory
 
 
 def inspect_model(model: str, shapes: list[str], dims: list[str], values: list[str], *, as_json: bool) -> None:

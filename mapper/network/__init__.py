@@ -1,7 +1,6 @@
 """Whole networks: distinct layers solved in parallel, totals, and the summary that is written."""
 
 from mapper.network.compile import Compiled, check_network, compile_network
-from mapper.network.inventory import inventory
 from mapper.network.summary import exact, layers_csv, mapped_data, summary
 from mapper.network.totals import Mapped, Transfer, transfer
 
@@ -12,7 +11,6 @@ __all__ = [
     "check_network",
     "compile_network",
     "exact",
-    "inventory",
     "layers_csv",
     "mapped_data",
     "summary",

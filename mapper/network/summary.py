@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
+from mapper.inventory import bits
 from mapper.ir import Node
 from mapper.network.compile import Compiled
-from mapper.network.inventory import bits
 from mapper.network.totals import Mapped, Of, Transfer
 from mapper.search import Limits, Objective, Result
 
