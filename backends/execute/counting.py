@@ -31,7 +31,7 @@ from backends.execute.program import Lowered, Program, lower
 from backends.execute.reference import operand
 from mapper.arch import Architecture
 from mapper.errors import InputError, MissingExtraError, VerificationError
-from mapper.ir import LoopNest, Tensor
+from mapper.ir import LoopNest, Reduction, Tensor
 from mapper.mapping import Access, Counts, Mapping, Moves
 
 LARGEST = 2**48
@@ -62,7 +62,7 @@ def execute(
         raise InputError(f"too large to execute: {largest:.3g} operations or words", place=str(nest))
     lowered = lower(nest, arch, mapping)
     try:
-        values = [_finite(operand(nest, tensor, operands), tensor) for tensor in lowered.tensors[:-1]]
+        values = [_usable(operand(nest, tensor, operands), tensor, nest) for tensor in lowered.tensors[:-1]]
         state = machine(lowered, len(arch.fanouts), values)
     except MemoryError as error:
         needed = f"the tiles of all instances have {lowered.store_words:.3g} words, each of 12 bytes"
@@ -98,8 +98,11 @@ def _kernel() -> Callable[[Program, Machine], tuple[int, int]]:
     return run
 
 
-def _finite(values: NDArray[np.float64], tensor: Tensor) -> NDArray[np.float64]:
-    if not np.isfinite(values).all():  # NaN is the executor's poison, and infinities make it
+def _usable(values: NDArray[np.float64], tensor: Tensor, nest: LoopNest) -> NDArray[np.float64]:
+    """Values without NaN, which is the executor's poison, and where numbers are added or multiplied without infinities,
+    which make it."""
+    good = np.isfinite(values) if nest.reduction is Reduction.SUM else ~np.isnan(values)
+    if not good.all():
         raise InputError(f"operand {tensor.name} holds values that are not finite")
     return values
 

@@ -65,12 +65,13 @@ class Verification:
     """What was checked of a network; it passed if all counts match and all values agree.
 
     `layers` has those that ran: a branch may not be taken. `others` are operators made of layers and the outputs,
-    whose values are in `outputs`.
+    whose values are in `outputs`. `uncompared` names what ONNX Runtime cannot run, and says why.
     """
 
     layers: tuple[Check, ...]
     others: tuple[Check, ...] = ()
     outputs: Mapping[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    uncompared: tuple[tuple[str, str], ...] = ()
 
     @property
     def layers_checked(self) -> int:
@@ -116,7 +117,7 @@ def verify_network(
     `inputs` are the model's, by name; those that are missing are random, as are weights without values. With inputs
     for all of it, constants keep their values whatever they are. `on_layer` is called when a layer has run for the
     first time; `execute` replaces the counting executor. Raises MissingExtraError without onnxruntime, InputError if a
-    layer has no mapping, an input does not fit, or ONNX Runtime cannot run the model.
+    layer has no mapping, an input does not fit, or ONNX Runtime cannot run an operator that is not mapped.
     """
     runtime = Runtime()
     nests = {layer.name: layer.nest for layer in model.network.layers if layer.nest is not None}
@@ -128,14 +129,14 @@ def verify_network(
     fixed, values = initial(model, nodes, runtime, np.random.default_rng(seed), inputs or {})
     outputs = [value for value in region.outputs if value not in values] if nests else []
     place = model.network.name
-    reference = runtime.run(region.proto, nodes, values, outputs, place, fixed=fixed) if outputs else {}
     run = _Run(model, arch, mappings, expected, nests, runtime, execute or _counting_executor(), on_layer)
     found: Arrays = {}
     if nests:
+        reference = run.referee(place, region.proto, nodes, values, outputs, fixed) if outputs else {}
         found = run.region(region, nodes, values, fixed, outputs)
-        for value in outputs:
-            run.compare(f"output {value}", found[value], reference[value])
-    return Verification(tuple(run.layers.values()), tuple(run.others.values()), found)
+        for value, theirs in reference.items():
+            run.compare(f"output {value}", found[value], theirs)
+    return Verification(tuple(run.layers.values()), tuple(run.others.values()), found, tuple(run.uncompared.items()))
 
 
 @dataclass
@@ -154,6 +155,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.layers: dict[str, Check] = {}
         self.others: dict[str, Check] = {}
+        self.uncompared: dict[str, str] = {}
 
     def region(
         self,
@@ -196,11 +198,11 @@ class _Run:
         dtype = region.shapes.dtype(value)
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
             ours = unpack(binding, execution.output, values).astype(dtype)
-        theirs = ours
+        told: Arrays = {}
         if not part:
-            theirs = self.runtime.run(region.proto, [node], values, [value], graph.place(node))[value]
+            told = self.referee(graph.place(node), region.proto, [node], values, [value], frozenset())
         counts = difference(self.expected[nest], execution.counts)
-        self._add(self.layers, node.name, ours, theirs, counts)
+        self._add(self.layers, node.name, ours, told.get(value, ours), counts)
         values[value] = ours
 
     def _inner(self, region: Region, node: onnx.NodeProto, values: Arrays, fixed: frozenset[str], part: bool) -> None:
@@ -209,10 +211,9 @@ class _Run:
             found = self._enter(inner[""], values, [], fixed, True)
             own = [value for value in wanted if value in found]
             if not part:
-                for value, theirs in self.runtime.run(
-                    region.proto, [node], values, own, graph.place(node), fixed=fixed
-                ).items():
-                    self.compare(f"{node.op_type} node {node.name}", found[value], theirs)
+                place = graph.place(node)
+                for value, theirs in self.referee(place, region.proto, [node], values, own, fixed).items():
+                    self.compare(place, found[value], theirs)
             values |= {value: found[value] for value in own}
             return
 
@@ -237,6 +238,22 @@ class _Run:
         seen |= dict(zip(region.inputs, given, strict=False))
         kept = frozenset(own) | (fixed & region.captured)
         return self.region(region, list(region.graph.node), seen, kept, list(dict.fromkeys(region.outputs)), part)
+
+    def referee(
+        self,
+        place: str,
+        proto: onnx.ModelProto,
+        nodes: list[onnx.NodeProto],
+        values: Arrays,
+        outputs: list[str],
+        fixed: frozenset[str],
+    ) -> Arrays:
+        """What ONNX Runtime makes of nodes; nothing, which is reported, where it cannot run them."""
+        try:
+            return self.runtime.run(proto, nodes, values, outputs, place, fixed=fixed)
+        except InputError as error:
+            self.uncompared[place] = error.message
+            return {}
 
     def compare(self, name: str, ours: Array, theirs: Array) -> None:
         """Hold a value against ONNX Runtime's."""

@@ -132,6 +132,7 @@ def execute(
         "max_relative_error": error if math.isfinite(error) else None,
         "passed": found.passed,
         **({} if found.passed else {"failure": found.failure}),
+        **({"uncompared": dict(found.uncompared)} if found.uncompared else {}),
     }
 
 
@@ -144,3 +145,5 @@ def print_verification(verification: dict[str, Any]) -> None:
     error = verification["max_relative_error"]
     values = "NOT comparable with" if error is None else f"within {error:.2g} of"
     print(f"executed {verification['layers_checked']} layers: every count {matched}, outputs {values} ONNX Runtime's")
+    for name, reason in verification.get("uncompared", {}).items():
+        print(f"not compared: {name}: {reason}")

@@ -63,6 +63,6 @@ def test_ops_tells_how_operators_are_treated(mapper):
     found = mapper("ops", "--format", "json")
     assert (found.code, found.err) == (0, "")
     data = json.loads(found.out)
-    assert all(data[op].startswith("mapped") for op in ("Conv", "Gemm", "MatMul"))
-    assert not any(data[op].startswith("mapped") for op in ("Relu", "Softmax", "Reshape"))
+    assert all(data[op].startswith("layer") for op in ("Conv", "Gemm", "MatMul", "LSTM", "MaxPool"))
+    assert not any(data[op].startswith("layer") for op in ("Relu", "Softmax", "Reshape"))
     assert "Conv" in mapper("ops").out

@@ -216,7 +216,7 @@ def test_a_model_that_onnxruntime_cannot_run(tmp_path):
     ones = np.ones((4, 4), np.float32)
     model = saved(tmp_path, nodes, {"x": (4, 4)}, "z", {"w": ones, "to": np.array([4, 4])})
     model.region.proto.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array([3, 5]), "to"))
-    with pytest.raises(InputError, match="case: ONNX Runtime cannot run it"):
+    with pytest.raises(InputError, match="Reshape node bad: ONNX Runtime cannot run it"):
         verify(model)
 
 

@@ -88,7 +88,8 @@ def _scaled(body: Body, product: str, scale: str) -> str:
     """Integers as floats in their scale."""
     from onnx import TensorProto
 
-    return body("Mul", body("Cast", product, to=TensorProto.FLOAT), scale)
+    # scales may be half-precision
+    return body("Mul", body("Cast", product, to=TensorProto.FLOAT), body("Cast", scale, to=TensorProto.FLOAT))
 
 
 def _biased(body: Body, value: str, bias: str | None) -> None:
