@@ -217,14 +217,17 @@ class _Run:
             values |= {value: found[value] for value in own}
             return
 
+        def run(body: Region, given: list[Array]) -> list[Array]:
+            results = self._enter(body, values, given, fixed, part)
+            return [results[value] for value in body.outputs]  # one may be there twice
+
         def trip(given: list[Array]) -> list[Array]:
-            body = inner["body"]
-            return list(self._enter(body, values, given, fixed, part).values())
+            return run(inner["body"], given)
 
         match node.op_type:
             case "If":
                 taken = "then_branch" if np.all(values[node.input[0]]) else "else_branch"
-                results = list(self._enter(inner[taken], values, [], fixed, part).values())
+                results = run(inner[taken], [])
             case "Loop":
                 results = control.loop(node, values, trip)
             case _:
@@ -232,7 +235,7 @@ class _Run:
         values |= {name: result for name, result in zip(node.output, results, strict=True) if name}
 
     def _enter(self, region: Region, values: Arrays, given: list[Array], fixed: frozenset[str], part: bool) -> Arrays:
-        """Run an inner region once; what it returns, in order."""
+        """Run an inner region once; what it returns."""
         own = stored(region, self.model.path.parent)
         seen = own | {name: values[name] for name in region.captured if name in values}
         seen |= dict(zip(region.inputs, given, strict=False))

@@ -65,8 +65,9 @@ class Runtime:
         """A session of one thread: each has threads of its own, and they wait busily.
 
         Operators between nodes that dequantise and quantise stay what they are: additions of integers round otherwise,
-        and what is a layer of integers is one already. On processors that lack instructions for them sums of 8-bit products saturate at 16 bits unless ONNX Runtime is
-        told to be precise; but then it may lack a kernel for products of two signed integers, whose sums are exact.
+        and what is a layer of integers is one already. On processors that lack instructions for them sums of 8-bit
+        products saturate at 16 bits unless ONNX Runtime is told to be precise; but then it may lack a kernel for
+        products of two signed integers, whose sums are exact.
         """
         try:
             return self._open(model, precise=True)

@@ -103,13 +103,7 @@ def test_a_model_of_a_package(package, requirement, name, shapes, values, macs):
             assert error < 1e-4 or np.abs(value - expected[output]).max() < 1e-6, (machine, output, error)
 
 
+@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("name", short_names()[:9])
-def test_a_shipped_topology(name):
-    """Through real mappings, at a size that the word by word executor does in a minute."""
-    read = load(name)
-    small = {v: (*read.region.shapes(v)[:2], 112, 112) for v in read.region.inputs if len(read.region.shapes(v)) == 4}
-    try:
-        read = load(name, small)
-    except Exception:  # its classifier takes images of one size only
-        read = load(name)
-    executed(read, "simple3", None)
+def test_a_shipped_topology(name, machine):
+    executed(load(name), machine, None)
