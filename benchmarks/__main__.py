@@ -1,6 +1,6 @@
 """Print the tables of docs/benchmarks.md. CPU seconds, medians: wall time on shared machines means little.
 
-python -m benchmarks [proofs] [models] [search] [large] [evaluation] [executor]
+python -m benchmarks [proofs] [models] [search] [large] [evaluation] [executor] [networks]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 import mapper
 from benchmarks.evaluation import evaluation
+from benchmarks.networks import networks
 from benchmarks.search import large, search
 from benchmarks.timing import RUNS, median_cpu_s
 from frontends.onnx import load
@@ -77,6 +78,7 @@ TABLES = {
     "large": large,
     "evaluation": evaluation,
     "executor": executor,
+    "networks": networks,
 }
 
 if __name__ == "__main__":
