@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ from frontends.onnx import control, einsum, graph
 from frontends.onnx.binding import Binding
 from frontends.onnx.expand import EXPANSIONS, expansion
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
+from frontends.onnx.merge import Label, merged
 from frontends.onnx.region import Region, top, within
-from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, VIEWS
+from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, is_view
 from frontends.onnx.site import Lowered, Site
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Network, Node, Reduction
@@ -21,13 +22,9 @@ from mapper.ir.network import Elements
 if TYPE_CHECKING:
     import onnx
 
-    from frontends.onnx.shapes import Shapes
 
 ACCUMULATOR_BITS = 32
 """Of products of integers, as ONNX defines ConvInteger and MatMulInteger."""
-
-Label = Callable[[str], str]
-"""From the name of a value in a region to its name in the network."""
 
 
 def lower(proto: onnx.ModelProto, name: str) -> tuple[Network, Region]:
@@ -126,7 +123,14 @@ class _Here:
             if name and name not in self.shapes.others and self.shapes.known(name):
                 self.lowering.shapes.setdefault(self.label(name), self.shapes(name))
         self.lowering.stored.update(map(self.label, self.region.constant))
-        return merged(self) if self.whole else self.nodes
+        if self.whole is None:
+            return self.nodes
+        rest = Node(f"{self.whole.name}/rest", self.whole.op_type, (), (), times=self.times)
+        movers = {node.name: node for node in self.movers}
+        taken = self.lowering.taken
+        return merged(
+            self.region, self.nodes, movers, self.owners, self.label, rest, lambda name: graph.unique(name, taken)
+        )
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
@@ -225,7 +229,7 @@ class _Here:
         """A node that moves data: nothing if it is a view, other operands only if it is attached to a layer."""
         inputs = graph.reads(node)
         outputs = tuple(value for value in node.output if value in self.used) or tuple(node.output[:1])
-        if _is_view(node, outputs, self.shapes):
+        if is_view(node, outputs, self.shapes):
             if self._single(inputs[:1]):
                 self.ends[outputs[0]] = self.ends[inputs[0]]
             self._node(node.name, node.op_type, inputs, outputs, note=note)
@@ -289,68 +293,6 @@ class _Here:
         self.nodes.append(Node(name, op, inputs, outputs, nest, reads, writes, to, self.times, told))
 
 
-def merged(here: _Here) -> list[Node]:
-    """The nodes of a part of an operator, those that move data merged where no layer stands between them.
-
-    What the operator moves is what such a group reads and does not make itself, and what is read of it elsewhere; where
-    only the order of elements changes, or a part of them is meant, whoever reads them finds them where they are.
-    """
-    region, whole = here.region, here.whole
-    assert whole is not None
-    movers = {node.name: node for node in here.movers}
-    roots: dict[str, str] = {}
-    sources: dict[str, str] = {}  # by part of a value that is split, that value
-    level: dict[str, int] = {}  # by value, how many layers stand before it
-    group: dict[str, int] = {}  # by the name of a node that moves data
-    read_by: dict[str, set[int | None]] = {}
-    for node in region.graph.node:
-        reads = graph.reads(node)
-        before = max((level.get(value, 0) for value in reads), default=0)
-        moves = node.name in movers and node.op_type not in LAYOUT | {"Split"}
-        if node.name in movers and node.op_type == "Split":
-            root = roots.get(reads[0], reads[0])
-            sources |= {value: sources.get(root, root) for value in node.output if value}
-        elif (node.name in movers and not moves) or _is_view(node, tuple(node.output), here.shapes):
-            roots |= {value: roots.get(reads[0], reads[0]) for value in node.output if value}
-        else:
-            for value in reads:
-                root = roots.get(value, value)
-                read_by.setdefault(sources.get(root, root), set()).add(before if moves else None)
-        if moves:
-            group[node.name] = before
-        after = before if node.name in movers or node.op_type in LAYOUT else before + 1
-        level |= {value: after for value in node.output if value}
-    for value in region.outputs:
-        root = roots.get(value, value)
-        read_by.setdefault(sources.get(root, root), set()).add(None)
-
-    rest: list[tuple[int, Node]] = []
-    for here_level in sorted(set(group.values())):
-        inside = [movers[name] for name, at in group.items() if at == here_level]
-        made = {value for node in inside for value in node.output if value}
-        read = dict.fromkeys(roots.get(value, value) for node in inside for value in graph.reads(node))
-        taken_in = tuple(value for value in read if sources.get(value, value) not in made)
-        given_out = tuple(value for value in made if read_by.get(value, set()) - {here_level})
-        given_out = tuple(value for node in inside for value in node.output if value in given_out)
-        name = graph.unique(f"{whole.name}/rest", here.lowering.taken)
-        moved = here.shapes.moved(taken_in), here.shapes.moved(given_out)
-        values = tuple(map(here.label, taken_in)), tuple(map(here.label, given_out))
-        note = next((n.note for n in here.nodes if n.name in group and n.note), "")
-        rest.append((here_level, Node(name, whole.op_type, *values, None, *moved, "", here.times, note)))
-    results = set(region.outputs)
-    kept = [node for node in here.nodes if node.name not in movers]
-    for node in here.nodes:  # an output is made by some node, if only in another order
-        if node.name in movers and node.name not in group and results.intersection(movers[node.name].output):
-            kept.append(replace(node, reads=(), writes=()))
-    at = {node.name: max((level.get(v, 0) for v in graph.reads(node)), default=0) for node in region.graph.node}
-    order = [(at.get(here.owners[node.name], 0), node) for node in kept]
-    return [node for _, node in sorted([*rest, *order], key=lambda pair: pair[0])]
-
-
-LAYOUT = VIEWS | {"Transpose"}
-"""Operators that change nothing but where an element is found."""
-
-
 def _labels(outer: Label, shared: Iterable[str], prefix: str = "") -> Label:
     """Names of the values of a region: those that it shares with the one around it keep theirs."""
     common = frozenset(shared)
@@ -374,12 +316,3 @@ def _note(node: onnx.NodeProto) -> str:
     if node.op_type in UNMAPPED or inside & {*UNMAPPED, *PRODUCTS, *(op for _, op in EXPANSIONS)}:
         return "its multiply-accumulates are not counted"
     return ""
-
-
-def _is_view(node: onnx.NodeProto, outputs: tuple[str, ...], shapes: Shapes) -> bool:
-    if node.op_type in ("Cast", "CastLike"):  # to the type that it has
-        return shapes.types.get(node.input[0]) == shapes.types.get(outputs[0])
-    if node.op_type not in VIEWS or not graph.is_standard(node):
-        return False
-    # a Dropout that trains or whose mask is used does write something
-    return node.op_type != "Dropout" or (len(node.input) < 3 and outputs == (node.output[0],))

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.shapes import Shapes
+
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
 UNMAPPED = frozenset(
@@ -58,3 +65,13 @@ RANDOM = frozenset(
     }
 )
 """Operators whose output is no constant even if their inputs are."""
+
+
+def is_view(node: onnx.NodeProto, outputs: tuple[str, ...], shapes: Shapes) -> bool:
+    """Whether a node with these outputs moves nothing."""
+    if node.op_type in ("Cast", "CastLike"):  # to the type that it has
+        return shapes.types.get(node.input[0]) == shapes.types.get(outputs[0])
+    if node.op_type not in VIEWS or node.domain not in STANDARD_DOMAINS:
+        return False
+    # a Dropout that trains or whose mask is used does write something
+    return node.op_type != "Dropout" or (len(node.input) < 3 and outputs == (node.output[0],))

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model, saved
 
 from frontends.onnx import files, load, short_names
-from frontends.survey.tables import TABLES
 from mapper.errors import InputError
 from mapper.ir import parse_network
 
@@ -61,23 +60,6 @@ def test_every_known_model(name):
         attached = {"Bias", "Relu", "Add", "Sum", "Mul", "BatchNormalization"}
         assert not node.to or node.op in attached, node
     assert parse_network(str(network)) == network
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_survey_totals(name):
-    network = load(name).network
-    table = TABLES[name]
-    assert conv_macs(network) == table.conv_macs
-    assert sum(layer.nest.macs for layer in network.layers) == table.macs
-    assert [layer.name for layer in network.layers if layer.nest.macs] == [layer.name for layer in table.layers]
-
-
-def test_survey_alexnet_is_the_papers():
-    network = load("survey/alexnet").network
-    conv2 = next(layer.nest for layer in network.layers if layer.name == "CONV2")
-    assert conv2.extents == {"N": 1, "G": 2, "K": 128, "C": 48, "P": 27, "Q": 27, "R": 5, "S": 5}
-    assert [node.op for node in network.nodes[:5]] == ["Conv", "Bias", "Relu", "LRN", "MaxPool"]
-    assert network.shapes["CONV1_out"] == (1, 96, 55, 55)
 
 
 def test_the_hash_is_the_files(tmp_path):
