@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,9 @@ class Shapes:
             raise self._unknown(f"the shape of tensor {name} is unknown")
         for axis, n in enumerate(dims):
             if not isinstance(n, int):
-                what = f"its dimension {axis} is " + ("unknown" if n == "?" else f"the symbol '{n}'")
+                # inference makes symbols of its own
+                given = any(n in self.dims.get(value, ()) for value in self.inputs)
+                what = f"its dimension {axis} is " + (f"the symbol '{n}'" if given and n != "?" else "unknown")
                 raise self._unknown(f"the shape of tensor {name} is needed and {what}")
         return tuple(n for n in dims if isinstance(n, int))
 
@@ -85,11 +88,15 @@ class Shapes:
         return tuple((n, bits) for bits, n in found.items() if n)
 
     def _unknown(self, message: str) -> InputError:
-        options = [
-            f"--shape {name}={'x'.join(str(n) if isinstance(n, int) else '1' for n in self.dims[name])}"
-            for name in self.inputs
-            if name in self.dims and not self.known(name)
+        unsized = {name: self.dims[name] for name in self.inputs if name in self.dims and not self.known(name)}
+        shapes = [
+            f"{name}={'x'.join(str(n) if isinstance(n, int) else '1' for n in dims)}"
+            for name, dims in unsized.items()
+            if "?" in dims
         ]
+        symbols = dict.fromkeys(n for dims in unsized.values() if "?" not in dims for n in dims if isinstance(n, str))
+        options = [f"--shape {quote(shape)}" for shape in shapes]
+        options += [f"--dim {quote(f'{symbol}=1')}" for symbol in symbols]
         doubt = f"; ONNX shape inference says: {self.doubt}" if self.doubt else ""
         return InputError(message + doubt, hint=f"give it, for example: {' '.join(options)}" if options else None)
 

@@ -481,7 +481,7 @@ def test_shapes_that_stay_unknown_name_the_input(tmp_path):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     with pytest.raises(InputError, match=r"the shape of tensor .* is") as error:
         loaded(proto, tmp_path)
-    assert "--shape words=1x6" in error.value.hint
+    assert "--dim N=1" in error.value.hint
     read = loaded(proto, tmp_path, words=(3, LONG), mask=(3, LONG))
     assert read.network.shapes["b1_end_out"] == (3, LONG, DEEP)
 
