@@ -11,8 +11,9 @@ from frontends.onnx import control, einsum, graph
 from frontends.onnx.binding import Binding
 from frontends.onnx.expand import EXPANSIONS, expansion
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
+from frontends.onnx.inference import top, within
 from frontends.onnx.merge import Label, merged
-from frontends.onnx.region import Region, top, within
+from frontends.onnx.region import Region
 from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, is_view
 from frontends.onnx.site import Lowered, Site
 from mapper.errors import InputError
@@ -229,7 +230,7 @@ class _Here:
         """A node that moves data: nothing if it is a view, other operands only if it is attached to a layer."""
         inputs = graph.reads(node)
         outputs = tuple(value for value in node.output if value in self.used) or tuple(node.output[:1])
-        if is_view(node, outputs, self.shapes):
+        if is_view(node, outputs, self.shapes.types):
             if self._single(inputs[:1]):
                 self.ends[outputs[0]] = self.ends[inputs[0]]
             self._node(node.name, node.op_type, inputs, outputs, note=note)

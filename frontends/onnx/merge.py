@@ -81,7 +81,7 @@ class _Flow:
         for node in region.graph.node:
             reads = graph.reads(node)
             level = self.before[node.name] = max((levels.get(value, 0) for value in reads), default=0)
-            mover, view = node.name in movers, is_view(node, tuple(node.output), region.shapes)
+            mover, view = node.name in movers, is_view(node, tuple(node.output), region.shapes.types)
             if mover and node.op_type == "Split":
                 root = self._root(reads[0])
                 self.wholes |= {value: self._whole(root) for value in node.output if value}

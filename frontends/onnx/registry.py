@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx
-
-    from frontends.onnx.shapes import Shapes
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 
@@ -67,10 +66,10 @@ RANDOM = frozenset(
 """Operators whose output is no constant even if their inputs are."""
 
 
-def is_view(node: onnx.NodeProto, outputs: tuple[str, ...], shapes: Shapes) -> bool:
-    """Whether a node with these outputs moves nothing."""
+def is_view(node: onnx.NodeProto, outputs: tuple[str, ...], types: Mapping[str, int]) -> bool:
+    """Whether a node with these outputs moves nothing; `types` are those of values, as ONNX numbers them."""
     if node.op_type in ("Cast", "CastLike"):  # to the type that it has
-        return shapes.types.get(node.input[0]) == shapes.types.get(outputs[0])
+        return types.get(node.input[0]) == types.get(outputs[0])
     if node.op_type not in VIEWS or node.domain not in STANDARD_DOMAINS:
         return False
     # a Dropout that trains or whose mask is used does write something

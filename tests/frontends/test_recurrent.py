@@ -12,7 +12,7 @@ from onnx.backend.test.case.node import gru, lstm, rnn  # noqa: F401, reading th
 from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model, run_onnxruntime
 
 from frontends.onnx.expand import expansion
-from frontends.onnx.region import top
+from frontends.onnx.inference import top
 from mapper.errors import InputError
 
 T, B, C, H = 3, 2, 5, 4  # steps, batch, inputs and hidden values of a step
