@@ -229,9 +229,9 @@ class _Run:
                 taken = "then_branch" if np.all(values[node.input[0]]) else "else_branch"
                 results = run(inner[taken], [])
             case "Loop":
-                results = control.loop(node, values, trip)
+                results = control.loop(node, values, trip, inner["body"])
             case _:
-                results = control.scan(node, values, trip)
+                results = control.scan(node, values, trip, inner["body"])
         values |= {name: result for name, result in zip(node.output, results, strict=True) if name}
 
     def _enter(self, region: Region, values: Arrays, given: list[Array], fixed: frozenset[str], part: bool) -> Arrays:

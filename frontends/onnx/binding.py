@@ -48,8 +48,8 @@ class Result:
     """The output: the nest's, reshaped to `split`, transposed by `perm`, reshaped to `shape`, is the product `y`.
 
     The ONNX value is `alpha * y + beta * bias`, with the value `bias` (None: no such term) reshaped to `bias_shape`,
-    which broadcasts to `shape`. With `divisors`, numbers for each place along each of the last axes, `y` is divided by
-    their product first.
+    which broadcasts to `shape`. With `divisors`, for each of the last axes a number for all places or for each,
+    `y` is divided by their product first.
     """
 
     value: str

@@ -48,6 +48,8 @@ def bodies(node: onnx.NodeProto, region: Region) -> Iterator[Body]:
     if node.op_type == "If":
         yield from (Body(name, values[name]) for name in ("then_branch", "else_branch"))
     elif node.op_type == "Loop":
+        if len(values["body"].input) != len(node.input):
+            raise InputError(f"its body has {len(values['body'].input)} inputs, not {len(node.input)}")
         states = [region.type_of(name) for name in node.input[2:]]
         own: list[Type] = [(TensorProto.INT64, ()), (TensorProto.BOOL, ())]
         moved = tuple((2 + i, 1 + i) for i in range(len(states)))
@@ -115,24 +117,25 @@ Trip = Callable[[list[Array]], list[Array]]
 """Runs a body once on its inputs."""
 
 
-def loop(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip) -> list[Array]:
-    """The outputs of a Loop."""
+def loop(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip, body: Region) -> list[Array]:
+    """The outputs of a Loop with this body."""
     most = int(values[node.input[0]].reshape(-1)[0]) if node.input[0] else None
     go_on = bool(np.all(values[node.input[1]])) if node.input[1] else True
-    states, stacks = [values[name] for name in node.input[2:]], list[list[Array]]()
+    states = [values[name] for name in node.input[2:]]
+    stacks: list[list[Array]] = [[] for _ in body.outputs[1 + len(states) :]]
     number = 0
     while go_on and (most is None or number < most):
         cond, *results = trip([np.array(number, np.int64), np.array(True), *states])
         states, slices = results[: len(states)], results[len(states) :]
-        stacks = [[*stack, new] for stack, new in zip(stacks or [[] for _ in slices], slices, strict=True)]
+        for stack, new in zip(stacks, slices, strict=True):
+            stack.append(new)
         go_on, number = bool(np.all(cond)), number + 1
-    if len(stacks) + len(states) < len(node.output):
-        raise InputError("it runs not once, and the shape of what it stacks is unknown", place=graph.place(node))
-    return [*states, *(np.stack(stack) for stack in stacks)]
+    stacked = zip(stacks, body.outputs[1 + len(states) :], strict=True)
+    return [*states, *(_stacked(stack, 0, body, value) for stack, value in stacked)]
 
 
-def scan(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip) -> list[Array]:
-    """The outputs of a Scan."""
+def scan(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip, body: Region) -> list[Array]:
+    """The outputs of a Scan with this body."""
     told, first = graph.attributes(node), scanned(node)
     states = [values[name] for name in node.input[:first]]
     backward = told.get("scan_input_directions") or [0] * (len(node.input) - first)
@@ -146,8 +149,17 @@ def scan(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip) -> list[
             stack.append(new)
     axes = told.get("scan_output_axes") or [0] * len(stacks)
     turned = told.get("scan_output_directions") or [0] * len(stacks)
-    ordered = (stack[::-1] if back else stack for stack, back in zip(stacks, turned, strict=True))
-    return [*states, *(np.stack(stack, axis) for stack, axis in zip(ordered, axes, strict=True))]
+    ordered = [stack[::-1] if back else stack for stack, back in zip(stacks, turned, strict=True)]
+    stacked = zip(ordered, axes, body.outputs[first:], strict=True)
+    return [*states, *(_stacked(stack, axis, body, value) for stack, axis, value in stacked)]
+
+
+def _stacked(slices: list[Array], axis: int, body: Region, value: str) -> Array:
+    """What all trips made of a value of the body; InputError if there was none and its shape is unknown."""
+    if slices:
+        return np.stack(slices, axis)
+    one = np.zeros(body.shapes(value), body.shapes.dtype(value))
+    return np.delete(np.stack([one], axis), 0, axis)
 
 
 def scanned(node: onnx.NodeProto) -> int:

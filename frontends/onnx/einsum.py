@@ -35,6 +35,8 @@ def is_product(equation: str) -> bool:
 def lower(site: Site) -> Lowered:
     """O[..] += A[..] * B[..] with the equation's letters as dims; InputError if the operands do not fit them."""
     operands, output = parse(str(site.attributes.get("equation", "")))
+    if len(site.inputs) != len(operands):
+        raise site.refuse(f"the equation has {len(operands)} operands, the node {len(site.inputs)}")
     extents: dict[str, int] = {}
     for value, letters in zip(site.inputs, operands, strict=True):
         shape = site.shape(value)

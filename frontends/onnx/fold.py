@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from frontends.onnx import graph
-from frontends.onnx.registry import RANDOM, SHAPE_READERS
+from frontends.onnx.registry import RANDOM, SELECTING, SHAPE_READERS
 
 if TYPE_CHECKING:
     import onnx
@@ -71,15 +71,11 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
     from onnx.reference import ReferenceEvaluator
 
     found: Any = []
-    if node.op_type in SHAPE_READERS and shapes.known(node.input[0]):
+    if node.op_type in SHAPE_READERS and graph.is_standard(node) and shapes.known(node.input[0]):
         told = graph.attributes(node)
         shape = np.array(shapes(node.input[0])[told.get("start", 0) : told.get("end")], np.int64)
         found = [shape if node.op_type == "Shape" else shape.prod()]
-    elif (
-        node.op_type not in RANDOM
-        and values.keys() >= set(graph.reads(node))
-        and all(not shapes.known(name) or shapes.elements(name) <= SMALL for name in node.output if name)
-    ):
+    elif node.op_type not in RANDOM and values.keys() >= set(graph.reads(node)) and _takes_little(node, values, shapes):
         inputs = {name: values[name] for name in graph.reads(node)}
         # what the evaluator cannot do stays a node
         with contextlib.suppress(Exception):
@@ -87,6 +83,19 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
     if not found or not all(isinstance(value, np.ndarray | np.generic) for value in found):
         return {}
     return {name: np.asarray(value) for name, value in zip(node.output, found, strict=True) if name}
+
+
+def _takes_little(node: onnx.NodeProto, values: dict[str, Any], shapes: Known) -> bool:
+    """Whether computing a node takes little memory and time: it makes small values, and no more than a few trips."""
+    if node.op_type == "Loop":
+        trips = values.get(node.input[0]) if node.input else None
+        if trips is None or trips.max(initial=0) > SMALL:
+            return False
+    if node.op_type == "Range" and len(node.input) == 3:
+        start, limit, step = (float(values[name].max(initial=0)) for name in node.input)
+        return abs(limit - start) <= SMALL * abs(step)
+    made = [name for name in node.output if name]
+    return all(shapes.elements(n) <= SMALL if shapes.known(n) else node.op_type in SELECTING for n in made)
 
 
 def _single(proto: onnx.ModelProto, node: onnx.NodeProto, inputs: tuple[str, ...]) -> onnx.ModelProto:

@@ -46,12 +46,17 @@ def captured(body: onnx.GraphProto) -> Iterator[str]:
     yield from (v.name for v in body.output if v.name not in inside)
 
 
-def operators_inside(node: onnx.NodeProto) -> Iterator[str]:
-    """The operators of the node's subgraphs, at every depth."""
-    for body in subgraphs(node):
-        for inner in body.node:
-            yield inner.op_type
-            yield from operators_inside(inner)
+def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the subgraphs in it, at every depth."""
+    yield graph
+    for node in graph.node:
+        for body in subgraphs(node):
+            yield from all_graphs(body)
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Its nodes, and those of its subgraphs."""
+    return (node for each in all_graphs(graph) for node in each.node)
 
 
 def initializers(graph: onnx.GraphProto) -> set[str]:

@@ -313,7 +313,7 @@ def _is_product(node: onnx.NodeProto) -> bool:
 
 def _note(node: onnx.NodeProto) -> str:
     """What the node's traffic does not say: arithmetic that is not counted."""
-    inside = set(graph.operators_inside(node))
+    inside = {inner.op_type for body in graph.subgraphs(node) for inner in graph.all_nodes(body)}
     if node.op_type in UNMAPPED or inside & {*UNMAPPED, *PRODUCTS, *(op for _, op in EXPANSIONS)}:
         return "its multiply-accumulates are not counted"
     return ""

@@ -92,7 +92,7 @@ class _Flow:
                     self.group[node.name] = level
                 for value in reads:
                     self._read(value, level if mover else None)
-            moves_on = mover or view or node.op_type in LAYOUT
+            moves_on = mover or view or node.op_type in LAYOUT or region.constant.issuperset(filter(None, node.output))
             levels |= {value: level + (not moves_on) for value in node.output if value}
         for value in region.outputs:
             self._read(value, None)

@@ -9,6 +9,9 @@ from frontends.onnx.conv import pads_of
 from frontends.onnx.site import Lowered, Site
 from mapper.ir import Reduction, pool
 
+MOST = 2**24
+"""Windows along an axis that may have different numbers of elements."""
+
 
 def lower_max(site: Site) -> Lowered | None:
     """O[N,C,P,Q] max= I[N,C,..], padding below every value; None if the places of the maxima are wanted too."""
@@ -72,10 +75,10 @@ def _lower(
 ) -> Lowered | None:
     """`inside`: an average is of the elements of the input, not of the padding."""
     x = site.inputs[0]
+    if len(site.shape(x)) not in (3, 4, 5):
+        return None
     images, channels, *size = site.shape(x)
     rank = len(size)
-    if rank not in (1, 2, 3):
-        return None
     nest = pool(
         N=images,
         C=channels,
@@ -101,13 +104,10 @@ def _lower(
     )
     whole = (images, channels, *out)
     counts = [
-        tuple(
-            sum((0 if inside else -b) <= p * s - b + d * k < (n if inside else n + a) for k in range(f))
-            for p in range(o)
-        )
-        for n, (b, a), f, s, d, o in zip(size, pads, kernel, strides, dilations, out, strict=True)
+        _counts(site, (0, n) if inside else (-b, n + a), b, *axis)
+        for n, (b, a), *axis in zip(size, pads, kernel, strides, dilations, out, strict=True)
     ]
-    if not all(map(min, counts)):
+    if any(not min(axis) for axis in counts):
         raise site.refuse("a window lies in the padding altogether")
     even = all(len(set(axis)) == 1 for axis in counts)
     result = Result(
@@ -119,3 +119,22 @@ def _lower(
         divisors=() if even or reduction is not Reduction.SUM else tuple(counts),
     )
     return Lowered(nest, Binding({"I": view}, result))
+
+
+def _counts(
+    site: Site, counted: tuple[int, int], before: int, size: int, stride: int, dilation: int, places: int
+) -> tuple[int, ...]:
+    """How many elements of the window at each place of an axis are `counted`, from the first of these to the last; one
+    number if they are all. `before` are padding."""
+
+    def count(place: int) -> int:
+        begin, end = (edge + before - place * stride for edge in counted)
+        return max(0, min(size, -(-end // dilation)) - max(0, -(-begin // dilation)))
+
+    if count(0) == count(places - 1) == size:  # less of a window is missing anywhere else
+        return (size,)
+    if places > MOST:
+        raise site.refuse(f"{places} windows of which some reach into the padding, more than {MOST} are not supported")
+    first = next((place for place in range(places) if count(place) == size), places)
+    last = next((place for place in range(places, first, -1) if count(place - 1) == size), first)
+    return (*map(count, range(first)), *(size,) * (last - first), *map(count, range(last, places)))

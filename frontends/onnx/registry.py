@@ -53,6 +53,9 @@ ELEMENTWISE = frozenset(
 SHAPE_READERS = frozenset({"Shape", "Size"})
 """Operators that read the shape of their input but not its elements."""
 
+SELECTING = frozenset({"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"})
+"""Operators whose outputs are as large as what they find in their inputs, and no larger than these."""
+
 RANDOM = frozenset(
     {
         "Bernoulli",

@@ -132,10 +132,11 @@ def override(
         del tensor.shape.dim[:]
         for n in shape:
             tensor.shape.dim.add().dim_value = n
-    for value in inputs.values():
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_value < 0:
-                dim.Clear()
+    for source in graph.all_graphs(proto.graph):
+        for value in (*source.input, *source.value_info, *source.output):
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_value < 0:  # exporters write -1 for what they do not know
+                    dim.Clear()
     symbols: dict[str, list[onnx.TensorShapeProto.Dimension]] = {}
     for value in inputs.values():
         for dim in value.type.tensor_type.shape.dim:
@@ -145,6 +146,8 @@ def override(
         if symbol not in symbols:
             known = f"its symbols: {', '.join(symbols)}" if symbols else "the shapes of its inputs have no symbols"
             raise InputError(f"the model has no dimension '{symbol}'", hint=did_you_mean(symbol, symbols) or known)
+        if n < 0:
+            raise InputError(f"dimension {symbol} must be at least 0, not {n}")
         for dim in symbols[symbol]:
             dim.dim_value = n
     for name, number in values.items():
@@ -160,6 +163,8 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
     from onnx import numpy_helper
 
     known = table(source)
+    if known.elements(value.name) > MOST:
+        raise InputError(f"input {value.name} has {known.elements(value.name)} elements, too many to be given a value")
     array = np.full(known(value.name), number, known.dtype(value.name))
     if not np.all(array == number):
         raise InputError(f"input {value.name} is of {array.dtype}, which has no {number:g}")
@@ -185,17 +190,77 @@ def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
 def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
     from onnx import shape_inference
 
-    doubt = None
+    doubt, follow = None, _may_follow(proto)
     try:
-        inferred = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=follow)
     except Exception as error:  # InferenceError, but for some models others too
         # One odd operator must not hide the shapes of all others; whoever misses a shape is told of the complaint
         doubt = condense(str(error))
-        try:
-            inferred = shape_inference.infer_shapes(proto, data_prop=True)
-        except Exception as again:
-            raise InputError(condense(str(again))) from again
+        inferred = _inferred(proto, follow)
     return inferred, table(inferred.graph, doubt)
+
+
+def _inferred(proto: onnx.ModelProto, follow: bool) -> onnx.ModelProto:
+    from onnx import shape_inference
+
+    try:
+        return shape_inference.infer_shapes(proto, data_prop=follow)
+    except Exception as error:
+        raise InputError(condense(str(error))) from error
+
+
+MOST = 2**26
+"""Elements of the largest input that can be given a value."""
+
+LONG = 2**20
+"""Elements of the longest list whose values ONNX's inference may follow."""
+
+_SHRINKING = frozenset(
+    {
+        *("AveragePool", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool", "Pad", "QLinearConv"),
+        *("Resize", "Upsample"),
+    }
+)
+"""Operators of whose outputs inference may say that they have a negative size."""
+
+
+def _may_follow(proto: onnx.ModelProto) -> bool:
+    """Whether inference may follow values, which are meant to be those of shapes: it does so one by one, in memory, of
+    lists of any type and length.
+
+    Raises InputError for a negative size: inference ends the process where a Slice reads it. So a Slice is hidden from
+    inference until the shape of what it reads is known to be a good one.
+    """
+    from onnx import helper
+
+    copy = type(proto)()
+    copy.CopyFrom(proto)
+    nodes = list(graph.all_nodes(copy.graph))
+    shrinking = any(node.op_type in _SHRINKING for node in nodes)
+    slices = [node for node in nodes if shrinking and node.op_type == "Slice" and graph.is_standard(node)]
+    for node in slices:
+        node.domain = "hidden"
+    copy.opset_import.append(helper.make_opsetid("hidden", 1))
+    while True:
+        inferred = _inferred(copy, False).graph
+        if slices:
+            _check_sizes(inferred)
+        known = table(inferred)
+        ready = [node for node in slices if node.domain and known.known(node.input[0])]
+        if not ready:
+            lists = [dims[0] for dims in known.dims.values() if len(dims) == 1]
+            return all(not isinstance(n, int) or n <= LONG for n in lists)
+        for node in ready:
+            node.domain = ""
+
+
+def _check_sizes(inferred: onnx.GraphProto) -> None:
+    """Raise InputError for a value that is said to have a negative size."""
+    for value in (*inferred.value_info, *inferred.output):
+        sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if min(sizes, default=0) < 0:
+            maker = next(node for node in inferred.node if value.name in node.output)
+            raise InputError(f"its output {value.name} would be of the sizes {sizes}", place=graph.place(maker))
 
 
 def table(source: onnx.GraphProto, doubt: str | None = None) -> Shapes:

@@ -18,9 +18,9 @@ from mapper.ir.network import Elements, Network, Node
 _NAME = r"[A-Za-z_][A-Za-z_0-9]*"
 _EINSUM = re.compile(r"([^=]*?)(\+|\bmax|\bmin)=(.*)", re.DOTALL)
 _TENSOR = re.compile(rf"\s*({_NAME})\s*(?::(\d{{0,4}})(?:/(\d{{1,4}}))?)?\s*\[([^\]]*)\]\s*")
-_TERM = re.compile(rf"(?:(\d{{1,15}})\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d{{1,15}})")
+_TERM = re.compile(rf"(?:(\d{{1,19}})\s*\*\s*)?({_NAME})|({_NAME})\s*\*\s*(\d{{1,19}})")
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|[^\s()]+')
-_EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d{{1,15}})")
+_EXTENT = re.compile(rf"({_NAME})\s*=\s*(-?\d{{1,19}})")
 
 
 def parse_nest(text: str) -> LoopNest:

@@ -88,7 +88,7 @@ def test_heads_that_share_nothing(tmp_path):
     # the scores are scaled as they leave the layer, and the softmax reads and writes them: nothing else is moved
     scores = BATCH * HEADS * 3 * 3
     assert moves(read) == {
-        "att/Mul_3": (((1, None),), ()),
+        "att/Mul_2": (((1, None),), ()),
         "att/rest": (((scores, None),), ((scores, None),)),
     }
 

@@ -44,7 +44,7 @@ def standard(body: Body) -> None:
     first: int | str = k.length - fresh  # the position of the first query among the keys
     if (lengths := site.optional(6)) is not None:
         lengths = body.reshape(lengths, q.batch, 1, 1, 1)
-        weigh.seen.append(body("Less", body.integers(*range(k.length)), lengths))
+        weigh.seen.append(body("Less", body.places(k.length), lengths))
         first = body("Sub", lengths, body.integers(q.length))
     right = 0 if told.get("is_causal") else int(told.get("right_window_size", -1))
     weigh.window(q, k, first, int(told.get("left_window_size", -1)), right)
@@ -221,8 +221,10 @@ class _Weigh:
 
         `first` is the position of the first query, or a value that has it for each of the batch.
         """
+        if left < 0 and right < 0:
+            return
         body = self.body
-        keys, at = body.integers(*range(k.length)), body.constant(np.arange(q.length)[:, None])
+        keys, at = body.places(k.length), body.reshape(body.places(q.length), q.length, 1)
         at = body("Add", at, first if isinstance(first, str) else body.integers(first))
         if left >= 0:
             self.seen.append(body("LessOrEqual", body("Sub", at, body.integers(left)), keys))
@@ -258,7 +260,7 @@ def _padding(body: Body, mask: str, q: _Heads, k: _Heads) -> str | None:
     if shape not in ((batch,), (2 * batch,), (3 * batch + 2,)):
         raise body.site.refuse(f"a mask of shape {shape} is not supported")
     ends, *others = _split(body, mask, [batch, shape[0] - batch], 0) if shape[0] > batch else [mask]
-    keys = body.constant(np.arange(k.length), np.int32)
+    keys = body.places(k.length, np.int32)
     seen = body("Less", keys, body.reshape(ends, batch, 1, 1, 1))
     if shape[0] == 2 * batch:
         seen = body("And", seen, body("LessOrEqual", body.reshape(others[0], batch, 1, 1, 1), keys))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from frontends.onnx.fold import SMALL
 from frontends.onnx.graph import is_standard
 from frontends.onnx.registry import STANDARD_DOMAINS
 from frontends.onnx.site import Site
@@ -75,6 +76,12 @@ class Body:
     def integers(self, *values: int) -> str:
         """A constant list of integers, as for a shape."""
         return self.constant(values, np.int64)
+
+    def places(self, count: int, dtype: Any = np.int64) -> str:
+        """0, 1, .. count - 1."""
+        if count <= SMALL:
+            return self.constant(np.arange(count), dtype)
+        return self("Range", *(self.constant(n, dtype) for n in (0, count, 1)))
 
     def reshape(self, value: str, *shape: int) -> str:
         """A value in another shape."""

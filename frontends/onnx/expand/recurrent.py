@@ -192,8 +192,8 @@ class _Writer:
         if lengths is None:
             return None, None
         columns = ((-1, 1, 1), (-1, 1)) if self.layout == 0 else ((-1, 1), (-1, 1, 1))
-        steps = np.arange(self.shape[self.layout], dtype=np.int32).reshape(columns[0])
-        has = self.body("Less", self.body.constant(steps), self.body.reshape(lengths, *columns[1]))
+        steps = self.body.reshape(self.body.places(self.shape[self.layout], np.int32), *columns[0])
+        has = self.body("Less", steps, self.body.reshape(lengths, *columns[1]))
         return has, self.body("Greater", self.body.reshape(lengths, -1, 1), self.body.constant(0, np.int32))
 
     def _check_shapes(self) -> None:

@@ -16,6 +16,9 @@ from itertools import product
 from frontends.onnx.expand.body import Body
 from frontends.onnx.site import Site
 
+MOST = 2**16
+"""Phases of an output: each of its own convolution."""
+
 _BEGINNING = -(2**63)
 """Where a slice ends that runs backward and includes the first element."""
 
@@ -64,6 +67,8 @@ def conv(body: Body) -> None:
     y = site.outputs[0]
     if body.region.shapes.known(y) and (said := site.shape(y)[2:]) != tuple(out):
         raise site.refuse(f"its output has the size {_sizes(out)}, shape inference says {_sizes(said)}")
+    if (turns := math.prod(map(min, strides, out))) > MOST:
+        raise site.refuse(f"its strides make {turns} phases, more than {MOST} are not supported")
     axes = [_phases(*axis) for axis in zip(size, kernel, strides, dilations, before, out, strict=True)]
     combined = list(product(*axes))
     met = {n: [phase for phase in phases if phase] for n, phases in enumerate(combined) if None not in phases}
