@@ -111,8 +111,8 @@ def check(proto: onnx.ModelProto, place: str) -> None:
         tensor.shape.SetInParent()
     try:
         checker.check_model(checked)
-    except UnicodeDecodeError as error:  # the complaint quotes a name
-        raise InputError("a name in the model is not UTF-8 text", place=place) from error
+    except UnicodeDecodeError:  # the complaint quotes a name
+        raise
     except Exception as error:  # ValidationError, but for some models others too
         raise InputError(condense(str(error)), place=place) from error
     finally:

@@ -58,6 +58,8 @@ def load(
         quantization.fuse(proto)
         override(proto, shapes or {}, dims or {}, values or {})
         network, region = lower(proto, model if model in files.short_names() else path.stem)
+    except UnicodeDecodeError as error:  # found where the name is first copied
+        raise InputError("a name in the model is not UTF-8 text", place=model) from error
     except InputError as error:
         place = model if not error.place or error.place == model else f"{model}, {error.place}"
         # names in a damaged file may hold anything

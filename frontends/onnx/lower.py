@@ -34,8 +34,9 @@ def lower(proto: onnx.ModelProto, name: str) -> tuple[Network, Region]:
     region = top(proto, lowering.taken)
     found = lowering.run(region, str, 1)
     values = dict.fromkeys(value for node in found.nodes for value in (*node.inputs, *node.outputs))
-    tensors = tuple((value, lowering.shapes[value]) for value in values if value in lowering.shapes)
-    return Network(name, tensors, tuple(found.nodes), frozenset(lowering.stored.intersection(values))), found.region
+    shapes = {value: lowering.shapes[value] for value in values if value in lowering.shapes}
+    stored = frozenset(lowering.stored.intersection(shapes))
+    return Network(name, tuple(shapes.items()), tuple(found.nodes), stored), found.region
 
 
 @dataclass(frozen=True)

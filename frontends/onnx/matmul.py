@@ -45,7 +45,7 @@ def lower(site: Site) -> Lowered:
     both = [i for i in range(rank) if batch_left[i] > 1 and batch_right[i] > 1]
     only_left = [i for i in range(rank) if batch_right[i] == 1]  # axes that neither has, of size 1, too
     only_right = [i for i in range(rank) if batch_left[i] == 1 and batch_right[i] > 1]
-    batch = [max(a, b) for a, b in zip(batch_left, batch_right, strict=True)]
+    batch = [b if a == 1 else a for a, b in zip(batch_left, batch_right, strict=True)]
     b = math.prod(batch[i] for i in both)
     rows = m * math.prod(batch[i] for i in only_left)
     columns = n * math.prod(batch[i] for i in only_right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,12 @@ class Body:
         if count <= SMALL:
             return self.constant(np.arange(count), dtype)
         return self("Range", *(self.constant(n, dtype) for n in (0, count, 1)))
+
+    def full(self, value: float, dtype: Any, *shape: int) -> str:
+        """A constant whose elements are all the same."""
+        if math.prod(shape) <= SMALL:
+            return self.constant(np.full(shape, value, dtype))
+        return self("Expand", self.constant(value, dtype), self.integers(*shape))
 
     def reshape(self, value: str, *shape: int) -> str:
         """A value in another shape."""

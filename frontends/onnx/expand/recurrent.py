@@ -179,7 +179,7 @@ class _Writer:
     def _first(self, index: int) -> list[str]:
         """What each direction has of a state before the first step."""
         if self.site.optional(index) is None:
-            return [self.body.constant(np.zeros((self.batch, self.hidden)), self.dtype)] * len(self.labels)
+            return [self.body.full(0, self.dtype, self.batch, self.hidden)] * len(self.labels)
         values = self._each(index, self.layout)
         if not self.some:
             return values
