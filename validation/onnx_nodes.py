@@ -95,8 +95,7 @@ def _wrong(model: OnnxModel, given: Mapping[str, Any], expected: Mapping[str, An
 def _general(message: str) -> str:
     """A reason without the names and numbers of its case."""
     if "ONNX Runtime cannot run it" in message:
-        kernel = re.search(r"Could not find an implementation for (\w+)", message)
-        return f"ONNX Runtime has no {kernel[1]} for these types" if kernel else "ONNX Runtime cannot run it"
+        return "ONNX Runtime cannot run it"  # its words differ between processors
     unknown = re.search(r"the shape of tensor \S+ is (?:unknown|needed)", message)
     return "a shape depends on the values of an input" if unknown else re.sub(r"\d+", "n", message)
 

@@ -227,6 +227,9 @@ class _Run:
         match node.op_type:
             case "If":
                 taken = "then_branch" if np.all(values[node.input[0]]) else "else_branch"
+                if taken not in inner:  # it could not be compiled
+                    values |= self.runtime.run(region.proto, [node], values, wanted, graph.place(node), fixed=fixed)
+                    return
                 results = run(inner[taken], [])
             case "Loop":
                 results = control.loop(node, values, trip, inner["body"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,26 +41,45 @@ class Body:
 
 
 def bodies(node: onnx.NodeProto, region: Region) -> Iterator[Body]:
-    """The bodies of a control-flow node of a region; InputError if the types of what they are given are unknown."""
+    """The bodies of a control-flow node of a region.
+
+    InputError if they do not fit the node, or the types of what they are given are unknown.
+    """
     from onnx import TensorProto
 
     values = graph.attributes(node)
+    _check_fit(node, values)
     if node.op_type == "If":
         yield from (Body(name, values[name]) for name in ("then_branch", "else_branch"))
     elif node.op_type == "Loop":
-        if len(values["body"].input) != len(node.input):
-            raise InputError(f"its body has {len(values['body'].input)} inputs, not {len(node.input)}")
         states = [region.type_of(name) for name in node.input[2:]]
         own: list[Type] = [(TensorProto.INT64, ()), (TensorProto.BOOL, ())]
         moved = tuple((2 + i, 1 + i) for i in range(len(states)))
         yield Body("body", values["body"], (*own, *states), moved)
     else:
         first = scanned(node)
-        if len(values["body"].input) != len(node.input):
-            raise InputError("Scan has batches before opset 9")
         states = [region.type_of(name) for name in node.input[:first]]
         slices = [_slice(region, name, axis) for name, axis in zip(node.input[first:], _axes(node), strict=True)]
         yield Body("body", values["body"], (*states, *slices), tuple((i, i) for i in range(first)))
+
+
+def _check_fit(node: onnx.NodeProto, told: Mapping[str, Any]) -> None:
+    """Raise InputError if a body has other inputs or outputs than its node needs, or a Scan other axes."""
+    given, made = len(node.input) * (node.op_type != "If"), len(node.output) + (node.op_type == "Loop")
+    for name in ("then_branch", "else_branch") if node.op_type == "If" else ("body",):
+        found = len(told[name].input), len(told[name].output)
+        if found != (given, made):
+            older = node.op_type == "Scan" and found == (given - 1, made)
+            what = f"its {name} has {found[0]} inputs and {found[1]} outputs, not {given} and {made}"
+            raise InputError("Scan has batches before opset 9" if older else what)
+    if node.op_type == "Scan":
+        count = int(told["num_scan_inputs"])
+        if not 1 <= count <= given:
+            raise InputError(f"num_scan_inputs is {count}, it has {given} inputs")
+        for kind, needed in (("input", count), ("output", made - given + count)):
+            for name in (f"scan_{kind}_axes", f"scan_{kind}_directions"):
+                if len(told.get(name) or ()) not in (0, needed):
+                    raise InputError(f"{name} has {len(told[name])} values where {needed} are needed")
 
 
 def check_states(body: Body, inner: Region) -> None:
@@ -176,4 +195,6 @@ def _slice(region: Region, name: str, axis: int) -> Type:
     kind, dims = region.type_of(name)
     if dims is None:
         return kind, None
+    if not -len(dims) <= axis < len(dims):
+        raise InputError(f"{name} of shape {dims} has no axis {axis}")
     return kind, tuple(n for i, n in enumerate(dims) if i != axis % len(dims))

@@ -42,9 +42,9 @@ def lower(site: Site) -> Lowered:
     if k != k2 or any(a != b and 1 not in (a, b) for a, b in zip(batch_left, batch_right, strict=True)):
         raise site.refuse(f"the shapes {left} and {right} do not multiply")
 
-    both = [i for i in range(rank) if batch_left[i] > 1 and batch_right[i] > 1]
+    both = [i for i in range(rank) if batch_left[i] != 1 != batch_right[i]]
     only_left = [i for i in range(rank) if batch_right[i] == 1]  # axes that neither has, of size 1, too
-    only_right = [i for i in range(rank) if batch_left[i] == 1 and batch_right[i] > 1]
+    only_right = [i for i in range(rank) if batch_left[i] == 1 != batch_right[i]]
     batch = [b if a == 1 else a for a, b in zip(batch_left, batch_right, strict=True)]
     b = math.prod(batch[i] for i in both)
     rows = m * math.prod(batch[i] for i in only_left)

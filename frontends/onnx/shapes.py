@@ -127,8 +127,8 @@ def override(
         tensor = inputs[name].type.tensor_type
         if tensor.HasField("shape") and len(tensor.shape.dim) != len(shape):
             raise InputError(f"input {name} has {len(tensor.shape.dim)} dimensions, the given shape {len(shape)}")
-        if min(shape, default=1) < 1:
-            raise InputError(f"input {name}: the dimensions of a shape must be at least 1, not {shape}")
+        if not all(1 <= n < LIMIT for n in shape):
+            raise InputError(f"input {name}: the dimensions of a shape must be at least 1 and fit 64 bits, not {shape}")
         del tensor.shape.dim[:]
         for n in shape:
             tensor.shape.dim.add().dim_value = n
@@ -146,8 +146,8 @@ def override(
         if symbol not in symbols:
             known = f"its symbols: {', '.join(symbols)}" if symbols else "the shapes of its inputs have no symbols"
             raise InputError(f"the model has no dimension '{symbol}'", hint=did_you_mean(symbol, symbols) or known)
-        if n < 0:
-            raise InputError(f"dimension {symbol} must be at least 0, not {n}")
+        if not 0 <= n < LIMIT:
+            raise InputError(f"dimension {symbol} must be at least 0 and fit 64 bits, not {n}")
         for dim in symbols[symbol]:
             dim.dim_value = n
     for name, number in values.items():
@@ -165,9 +165,12 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
     known = table(source)
     if known.elements(value.name) > MOST:
         raise InputError(f"input {value.name} has {known.elements(value.name)} elements, too many to be given a value")
-    array = np.full(known(value.name), number, known.dtype(value.name))
-    if not np.all(array == number):
-        raise InputError(f"input {value.name} is of {array.dtype}, which has no {number:g}")
+    dtype = known.dtype(value.name)
+    with np.errstate(all="ignore"):
+        one = np.array(number).astype(dtype)
+    if one.item() != number:
+        raise InputError(f"input {value.name} is of {dtype}, which has no {number:g}")
+    array = np.full(known(value.name), one)
     source.initializer.append(numpy_helper.from_array(array, value.name))
     source.input.remove(value)
 
@@ -208,6 +211,9 @@ def _inferred(proto: onnx.ModelProto, follow: bool) -> onnx.ModelProto:
     except Exception as error:
         raise InputError(condense(str(error))) from error
 
+
+LIMIT = 2**63
+"""What a dimension must be less than."""
 
 MOST = 2**26
 """Elements of the largest input that can be given a value."""

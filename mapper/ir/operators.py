@@ -85,9 +85,9 @@ def _windows(
 
 
 def gemm(*, M: int = 1, N: int = 1, K: int = 1, B: int = 1) -> LoopNest:
-    """Matrix product O[M,N] += A[M,K] * B[K,N], batched over B in all three tensors if B > 1."""
-    batch = "B" if B > 1 else ""
-    dims = {**({"B": B} if B > 1 else {}), "M": M, "N": N, "K": K}
+    """Matrix product O[M,N] += A[M,K] * B[K,N], batched over B in all three tensors unless B is 1."""
+    batch = "B" if B != 1 else ""
+    dims = {**({"B": B} if batch else {}), "M": M, "N": N, "K": K}
     return LoopNest(
         tuple(dims.items()),
         (

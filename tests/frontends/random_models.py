@@ -93,7 +93,8 @@ class Draw:
     def add(self) -> None:
         """A node, or a few; what they make is noted if inference knows what it is."""
         before = len(self.g.nodes)
-        with contextlib.suppress(ValueError, OverflowError):  # an empty list has no type, and sizes may be too large
+        # an empty list has no type, and sizes may be too large
+        with contextlib.suppress(ValueError, OverflowError, NotImplementedError):
             self.random.choice(OPERATORS)(self)
         self.note(before)
 
@@ -350,6 +351,8 @@ def einsum(d: Draw) -> Any:
 
 def recurrent(d: Draw) -> Any:
     x = d.pick(FLOAT, 3)
+    if 0 in d.dims(x):
+        return None  # ONNX Runtime ends the process when no step runs backward
     op, hidden = d.random.choice((("LSTM", 4), ("GRU", 3), ("RNN", 1))), d.random.randint(1, 3)
     both = d.random.choice(("forward", "reverse", "bidirectional"))
     directions = 2 if both == "bidirectional" else 1
@@ -414,6 +417,29 @@ def loop(d: Draw) -> Any:
     return d.g("Loop", trips, go, x, outputs=2, body=body)
 
 
+def scan(d: Draw) -> Any:
+    """The running sum of an input, and what the body makes of each."""
+    x = d.pick(FLOAT)
+    shape = d.dims(x)
+    if not shape or shape[0] < 0:
+        return None
+    number = len(d.g.nodes)
+    total, item, after, result = (f"{name}_{number}" for name in ("total", "item", "after", "result"))
+    d.values[after] = FLOAT, shape[1:]
+    nodes = [helper.make_node("Add", [total, item], [after]), *inside(d, after, result)]
+    del d.values[after]
+    given, made = (
+        [helper.make_tensor_value_info(name, FLOAT, shape[1:]) for name in names]
+        for names in ((total, item), (after, result))
+    )
+    told = {
+        "scan_input_directions": [d.random.randint(0, 1)],
+        "scan_output_axes": [d.random.randint(0, len(shape) - 1)],
+    }
+    body = helper.make_graph(nodes, "body", given, made)
+    return d.g("Scan", d.other(FLOAT, shape[1:]), x, outputs=2, body=body, num_scan_inputs=1, **told)
+
+
 def sequence(d: Draw) -> Any:
     """A value that is no tensor."""
     x = d.pick(FLOAT)
@@ -422,39 +448,9 @@ def sequence(d: Draw) -> Any:
 
 
 OPERATORS: tuple[Operator, ...] = (
-    *(
-        unary,
-        binary,
-        cast,
-        choose,
-        normal,
-        matmul,
-        matmul,
-        gemm,
-        conv,
-        conv,
-        pool,
-        reshape,
-        transpose,
-        flatten,
-        squeeze,
-    ),
-    *(
-        concat,
-        cut,
-        gather,
-        split,
-        widen,
-        reduce,
-        shape_of,
-        places,
-        einsum,
-        recurrent,
-        quantized,
-        choice,
-        loop,
-        sequence,
-    ),
+    *(unary, binary, cast, choose, normal, matmul, matmul, gemm, conv, conv, pool, einsum, recurrent, quantized),
+    *(reshape, transpose, flatten, squeeze, concat, cut, gather, split, widen, reduce, shape_of, places),
+    *(choice, loop, scan, sequence),
 )
 
 
