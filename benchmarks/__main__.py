@@ -53,10 +53,10 @@ def models() -> None:
 
 
 def executor() -> None:
-    """CPU nanoseconds per multiply-accumulate of the counting executor, every word moved, every layer in full."""
+    """CPU nanoseconds per operation of the counting executor, every word moved, every layer in full."""
     from backends.execute import execute
 
-    print("| layer of `survey/alexnet` on `eyeriss_v1` | MACs | CPU-s | ns per MAC |\n|---|---|---|---|")
+    print("| layer of `survey/alexnet` on `eyeriss_v1` | operations | CPU-s | ns per operation |\n|---|---|---|---|")
     arch = mapper.load_architecture("eyeriss_v1")
     for layer in load("survey/alexnet").network.layers:
         nest = layer.nest
