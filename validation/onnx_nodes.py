@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from backends.execute.network import TOLERANCES, relative_error, verify_network
+from backends.execute.compare import TOLERANCES, relative_error
+from backends.execute.network import verify_network
 from frontends.onnx import OnnxModel, load
 from mapper.arch import load_architecture
 from mapper.errors import InputError

@@ -7,12 +7,13 @@ with those of ONNX Runtime running all of it by itself, so that what is wrong be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from backends.execute.compare import difference, disagreement, relative_error
 from backends.execute.runtime import Array, Arrays, Runtime
 from backends.execute.values import initial, stored
 from frontends.onnx import OnnxModel, control, graph, pack, unpack
@@ -25,16 +26,6 @@ from mapper.mapping import Mapping as LayerMapping
 
 if TYPE_CHECKING:
     import onnx
-
-TOLERANCE = 1e-4
-"""The largest relative error of single-precision values that passes. Layers are summed in float64 and handed on as
-float32, ONNX Runtime sums in float32: errors of 1e-6 to 1e-5 are normal, a wrong operand gives errors near 1."""
-
-SMALLEST = 1e-6
-"""An absolute error of a floating-point value that always passes: of what saturates, as a sigmoid far from zero."""
-
-TOLERANCES = {np.dtype(np.float16): 1e-2}
-"""Of other types of floats; integers and truth values must be equal."""
 
 
 class Execution(Protocol):
@@ -262,14 +253,17 @@ class _Run:
             return {}
 
     def compare(self, name: str, ours: Array, theirs: Array) -> None:
-        """Hold a value against ONNX Runtime's."""
-        self._add(self.others, name, ours, theirs, None)
+        """Hold a value against ONNX Runtime's; a sequence piece by piece."""
+        if not isinstance(theirs, list):
+            self._add(self.others, name, ours, theirs, None)
+            return
+        lengths = (np.array(len(each)) for each in (ours, theirs))
+        self._add(self.others, f"length of {name}", *lengths, None)
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+            self.compare(f"{name}[{index}]", one, other)
 
     def _add(self, checks: dict[str, Check], name: str, ours: Array, theirs: Array, counts: str | None) -> None:
-        error = relative_error(ours, theirs)
-        allowed = TOLERANCES.get(theirs.dtype, TOLERANCE if theirs.dtype.kind == "f" else 0.0)
-        agree = error <= allowed or (theirs.dtype.kind == "f" and _largest_error(ours, theirs) <= SMALLEST)
-        mismatch = counts or (None if agree else _first(ours, theirs, error, allowed))
+        error, mismatch = relative_error(ours, theirs), counts or disagreement(ours, theirs)
         check, before = Check(name, error, counts is None, mismatch), checks.get(name)
         if before is not None:
             check = replace(
@@ -286,53 +280,3 @@ def _counting_executor() -> Executor:
     from backends.execute.counting import execute  # compiled, and therefore slow to import
 
     return execute
-
-
-def relative_error(ours: Array, theirs: Array) -> float:
-    """max|ours - theirs| / max|theirs| over finite values; infinite if shapes differ or the others are not the same."""
-    error = _largest_error(ours, theirs)
-    values = theirs.astype(np.float64)
-    scale = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-    return error / scale if scale else (float("inf") if error else 0.0)
-
-
-def _largest_error(ours: Array, theirs: Array) -> float:
-    """max|ours - theirs| over finite values; infinite if shapes differ or the others are not the same."""
-    if ours.shape != theirs.shape:
-        return float("inf")
-    ours, theirs = (array.astype(np.float64) for array in (ours, theirs))
-    finite = np.isfinite(ours) & np.isfinite(theirs)
-    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
-        return float("inf")
-    return float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0))
-
-
-def _first(ours: Array, theirs: Array, error: float, allowed: float) -> str:
-    """Where two values differ most, in words."""
-    if ours.shape != theirs.shape:
-        return f"shape {ours.shape}, ONNX Runtime's is {theirs.shape}"
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
-    at = np.unravel_index(int(np.nan_to_num(apart, nan=np.inf).argmax()), apart.shape)
-    index = ",".join(map(str, at))
-    return (
-        f"relative error {error:.2g} against ONNX Runtime, {allowed:g} is allowed: "
-        f"at [{index}] {ours[at]:.6g}, not {theirs[at]:.6g}"
-    )
-
-
-def difference(expected: Counts, counted: Counts) -> str | None:
-    """The first count in which the two differ, in words; None if they are equal."""
-    for what, model, executed in _pairs(expected, counted):
-        if model != executed:
-            return f"{what}: expected {model}, executed {executed}"
-    return None
-
-
-def _pairs(expected: Counts, counted: Counts) -> Iterator[tuple[str, object, object]]:
-    for key in dict.fromkeys((*expected.accesses, *counted.accesses)):
-        yield " ".join(key), expected.accesses.get(key), counted.accesses.get(key)
-    for key in dict.fromkeys((*expected.moves, *counted.moves)):
-        yield " ".join(key), expected.moves.get(key), counted.moves.get(key)
-    yield "operations", expected.operations, counted.operations
-    yield "steps", expected.steps, counted.steps

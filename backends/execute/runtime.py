@@ -42,13 +42,15 @@ class Runtime:
         fixed: Iterable[str] = (),
     ) -> Arrays:
         """`outputs` of nodes of a model, given `values`; those that are `fixed` are the same every time, and become
-        initializers, which some operators need. InputError where ONNX Runtime cannot run them."""
+        initializers, which some operators need.
+
+        A sequence is a list of arrays. InputError where ONNX Runtime cannot run the nodes.
+        """
         wanted = list(outputs)
         outside = [v for v in dict.fromkeys(v for node in nodes for v in graph.reads(node)) if v in values]
         feeds = {value: values[value] for value in outside if value not in fixed}
-        if odd := [value for value, array in feeds.items() if not isinstance(array, np.ndarray)]:
-            raise InputError(f"{odd[0]} is no tensor; such values cannot be executed", place=place)
-        kinds = tuple((value, array.dtype.str, array.shape) for value, array in feeds.items())
+        tensors = [(value, array) for value, array in feeds.items() if isinstance(array, np.ndarray)]
+        kinds = tuple((value, array.dtype.str, array.shape) for value, array in tensors)
         key = (*(node.name for node in nodes), *wanted, *kinds)  # nodes of all regions have names of their own
         try:
             if key not in self._sessions:
@@ -92,8 +94,12 @@ def _part(
     import onnx
     from onnx import helper, numpy_helper
 
+    graph = proto.graph
+    stated = {v.name: v for v in (*graph.input, *graph.value_info, *graph.output) if v.type.WhichOneof("value")}
     inputs = [
-        helper.make_tensor_value_info(value, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        stated[value]
+        if value in stated and not stated[value].type.HasField("tensor_type")  # an optional one may be an array as well
+        else helper.make_tensor_value_info(value, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
         for value, array in feeds.items()
     ]
     body = helper.make_graph(

@@ -69,12 +69,15 @@ def initial(
         if layer.nest is not None and layer.nest.macs
     }
     values = dict(constants)
-    fixed = {name for name, array in constants.items() if array.size <= FEW or array.dtype.kind != "f"}
+    tensors = {name: array for name, array in constants.items() if isinstance(array, np.ndarray)}  # no sequences
+    fixed = {name for name, array in tensors.items() if array.size <= FEW or array.dtype.kind != "f"}
     own = bool(region.inputs) and given.keys() >= set(region.inputs)
-    for value in region.inputs if own else (*region.inputs, *constants):
+    for value in region.inputs if own else (*region.inputs, *tensors):
         if value in given:
             values[value] = _fitting(value, given[value], region)
             continue
+        if value in region.shapes.others:
+            raise InputError(f"input {value} is no tensor: none is made up, it must be given")
         uses = readers.get(value, set())
         dtype = constants[value].dtype if value in constants else region.shapes.dtype(value)
         if value in constants and (uses & _KEPT or not _alike(constants[value], weight=value in fan_in)):
@@ -85,6 +88,8 @@ def initial(
 
 
 def _fitting(name: str, array: Array, region: Region) -> Array:
+    if name in region.shapes.others:
+        return array
     shape, dtype = region.shapes(name), region.shapes.dtype(name)
     if array.shape != shape or array.dtype != dtype:
         raise InputError(f"input {name} is {array.dtype} of shape {array.shape}, not {dtype} of shape {shape}")

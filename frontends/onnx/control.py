@@ -162,7 +162,7 @@ def scan(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip, body: Re
     inputs = [array[::-1] if back else array for array, back in zip(inputs, backward, strict=True)]
     stacks: list[list[Array]] = [[] for _ in node.output[first:]]
     for slices in zip(*inputs, strict=True):
-        results = trip([*states, *slices])
+        results = trip([*states, *map(np.asarray, slices)])  # numbers, where an input has one axis
         states = results[:first]
         for stack, new in zip(stacks, results[first:], strict=True):
             stack.append(new)

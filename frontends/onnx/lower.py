@@ -144,6 +144,9 @@ class _Here:
 
     def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
         result = lowered.binding.result
+        if self.shapes.known(result.value) and self.shapes(result.value) != result.shape:
+            # before opset 22 ONNX infers a window that does not exist if ceil_mode meets a stride past the input
+            raise InputError(f"its output has shape {result.shape}, not {self.shapes(result.value)} as ONNX infers")
         self.bindings[node.name] = lowered.binding
         operands = tuple(view.value for view in lowered.binding.operands.values())
         op = self.whole.op_type if self.whole else node.op_type

@@ -153,9 +153,11 @@ def override(
     for name, number in values.items():
         _fix(proto.graph, inputs[name], number)
     if shapes or dims or values:  # what the file says of other values may hold for its own input shapes only
-        del proto.graph.value_info[:]
-        for value in proto.graph.output:
-            value.type.tensor_type.ClearField("shape")
+        for source in graph.all_graphs(proto.graph):
+            del source.value_info[:]
+            for value in (*source.output, *(source.input if source is not proto.graph else ())):
+                if value.type.HasField("tensor_type"):
+                    value.type.tensor_type.ClearField("shape")
 
 
 def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> None:

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from backends.execute.network import TOLERANCE, Verification, difference, relative_error, verify_network
+from backends.execute.compare import TOLERANCE, difference, relative_error
+from backends.execute.network import Verification, verify_network
 from backends.execute.reference import reference
 from frontends.onnx import load
 from mapper.arch import Architecture, Compute, Memory

@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from backends.execute.network import relative_error, verify_network
+from backends.execute.compare import relative_error
+from backends.execute.network import verify_network
 from frontends.onnx import load, short_names
 from mapper.arch import load_architecture
 from mapper.inventory import inventory
