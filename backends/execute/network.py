@@ -15,7 +15,7 @@ import numpy as np
 
 from backends.execute.compare import difference, disagreement, relative_error
 from backends.execute.runtime import Array, Arrays, Runtime
-from backends.execute.values import initial, stored
+from backends.execute.values import changing, constants, initial, settled
 from frontends.onnx import OnnxModel, control, graph, pack, unpack
 from frontends.onnx.region import Region
 from mapper.arch import Architecture
@@ -115,8 +115,8 @@ def verify_network(
     for name, nest in nests.items():
         if nest not in mappings or nest not in expected:
             raise InputError("the layer has no mapping", place=name)
-    region, constant = model.region, model.region.constant
-    nodes = [node for node in region.graph.node if any(value and value not in constant for value in node.output)]
+    region = model.region
+    nodes = changing(region)
     fixed, values = initial(model, nodes, runtime, np.random.default_rng(seed), inputs or {})
     outputs = [value for value in region.outputs if value not in values] if nests else []
     place = model.network.name
@@ -147,6 +147,7 @@ class _Run:
         self.layers: dict[str, Check] = {}
         self.others: dict[str, Check] = {}
         self.uncompared: dict[str, str] = {}
+        self.constants: dict[Region, Arrays] = {}  # of bodies and parts, once they have run
 
     def region(
         self,
@@ -230,11 +231,15 @@ class _Run:
 
     def _enter(self, region: Region, values: Arrays, given: list[Array], fixed: frozenset[str], part: bool) -> Arrays:
         """Run an inner region once; what it returns."""
-        own = stored(region, self.model.path.parent)
+        nodes, outputs = changing(region), list(dict.fromkeys(region.outputs))
+        if region not in self.constants:
+            wanted = [*(value for node in nodes for value in graph.reads(node)), *outputs]
+            outer = {name: values[name] for name in region.captured & region.constant if name in values}
+            self.constants[region] = constants(region, wanted, self.runtime, self.model.path.parent, outer)
+        own = self.constants[region]
         seen = own | {name: values[name] for name in region.captured if name in values}
         seen |= dict(zip(region.inputs, given, strict=False))
-        kept = frozenset(own) | (fixed & region.captured)
-        return self.region(region, list(region.graph.node), seen, kept, list(dict.fromkeys(region.outputs)), part)
+        return self.region(region, nodes, seen, settled(own) | (fixed & region.captured), outputs, part)
 
     def referee(
         self,

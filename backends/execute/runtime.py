@@ -53,28 +53,31 @@ class Runtime:
         kinds = tuple((value, array.dtype.str, array.shape) for value, array in tensors)
         key = (*(node.name for node in nodes), *wanted, *kinds)  # nodes of all regions have names of their own
         try:
-            if key not in self._sessions:
-                stored = {value: values[value] for value in outside if value in fixed}
-                session = self._session(_part(proto, nodes, feeds, stored, wanted).SerializeToString())
-                if len(nodes) > 1:  # those of single nodes serve every trip of a loop
-                    return dict(zip(wanted, session.run(wanted, feeds), strict=True))
+            if key in self._sessions:
+                return dict(zip(wanted, self._sessions[key].run(wanted, feeds), strict=True))
+            stored = {value: values[value] for value in outside if value in fixed}
+            model = _part(proto, nodes, feeds, stored, wanted).SerializeToString()
+            session, found = self._first_run(model, wanted, feeds)
+            if len(nodes) == 1:  # it serves every trip of a loop
                 self._sessions[key] = session
-            return dict(zip(wanted, self._sessions[key].run(wanted, feeds), strict=True))
+            return dict(zip(wanted, found, strict=True))
         except Exception as error:  # its errors have no common base
             raise InputError(f"ONNX Runtime cannot run it: {' '.join(str(error).split())}", place=place) from error
 
-    def _session(self, model: bytes) -> Any:
-        """A session of one thread: each has threads of its own, and they wait busily.
+    def _first_run(self, model: bytes, wanted: list[str], feeds: Arrays) -> tuple[Any, Any]:
+        """A session of one thread, as each has threads of its own which wait busily; and what it makes of the feeds.
 
         Operators between nodes that dequantise and quantise stay what they are: additions of integers round otherwise,
         and what is a layer of integers is one already. On processors that lack instructions for them sums of 8-bit
         products saturate at 16 bits unless ONNX Runtime is told to be precise; but then it may lack a kernel for
-        products of two signed integers, whose sums are exact.
+        products of two signed integers, whose sums are exact, and fail where blocks of integers have no zero points.
         """
         try:
-            return self._open(model, precise=True)
+            session = self._open(model, precise=True)
+            return session, session.run(wanted, feeds)
         except Exception:
-            return self._open(model, precise=False)
+            session = self._open(model, precise=False)
+            return session, session.run(wanted, feeds)
 
     def _open(self, model: bytes, *, precise: bool) -> Any:
         options = self._onnxruntime.SessionOptions()
@@ -103,7 +106,7 @@ def _part(
         for value, array in feeds.items()
     ]
     body = helper.make_graph(
-        list(nodes),
+        [_precise(node) for node in nodes],
         "part",
         inputs,
         [onnx.ValueInfoProto(name=value) for value in outputs],
@@ -111,3 +114,13 @@ def _part(
     )
     # from IR 4 on initializers need not be inputs as well
     return helper.make_model(body, ir_version=max(proto.ir_version, 4), opset_imports=proto.opset_import)
+
+
+def _precise(node: onnx.NodeProto) -> onnx.NodeProto:
+    """A node without the leave to compute with fewer bits than its inputs have."""
+    if not any(a.name == "accuracy_level" for a in node.attribute):
+        return node
+    copy: onnx.NodeProto = type(node).FromString(node.SerializeToString())
+    del copy.attribute[:]
+    copy.attribute.extend(a for a in node.attribute if a.name != "accuracy_level")
+    return copy

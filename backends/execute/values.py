@@ -6,7 +6,7 @@ hide a transposed operand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 FEW = 4096
 """Elements of a constant that is made part of what ONNX Runtime runs, which some operators need."""
 
-_QUANTIZED = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "QGemm", "MatMulIntegerToFloat")
+_QUANTIZED = (
+    "QAttention",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+    "QGemm",
+    "MatMulIntegerToFloat",
+)
 
 # How constants are drawn by (operator, input): near one where they multiply, divide or stand under a root, kept where
 # they steer what the operator does. Weights of layers are scaled by their fan-in; all others are drawn around zero.
@@ -62,27 +70,28 @@ def initial(
         for value in graph.reads(node):
             readers.setdefault(value, set())
     wanted = [name for name in (*readers, *region.outputs) if name in region.constant]
-    constants = _constants(region, list(dict.fromkeys(wanted)), runtime, model.path.parent)
+    known = constants(region, wanted, runtime, model.path.parent, {})
     fan_in = {
         layer.inputs[1]: layer.nest.operations // layer.nest.words(layer.nest.output)
         for layer in model.network.layers
         if layer.nest is not None and layer.nest.macs
     }
-    values = dict(constants)
-    tensors = {name: array for name, array in constants.items() if isinstance(array, np.ndarray)}  # no sequences
-    fixed = {name for name, array in tensors.items() if array.size <= FEW or array.dtype.kind != "f"}
+    values = dict(known)
+    fixed = set(settled(known))
     own = bool(region.inputs) and given.keys() >= set(region.inputs)
-    for value in region.inputs if own else (*region.inputs, *tensors):
+    for value in region.inputs if own else (*region.inputs, *known):
         if value in given:
             values[value] = _fitting(value, given[value], region)
             continue
         if value in region.shapes.others:
+            if value in known:
+                continue
             raise InputError(f"input {value} is no tensor: none is made up, it must be given")
         uses = readers.get(value, set())
-        dtype = constants[value].dtype if value in constants else region.shapes.dtype(value)
-        if value in constants and (uses & _KEPT or not _alike(constants[value], weight=value in fan_in)):
+        dtype = known[value].dtype if value in known else region.shapes.dtype(value)
+        if value in known and (uses & _KEPT or not _alike(known[value], weight=value in fan_in)):
             continue
-        values[value] = _drawn(rng, region.shapes(value), dtype, value in constants, uses, fan_in.get(value))
+        values[value] = _drawn(rng, region.shapes(value), dtype, value in known, uses, fan_in.get(value))
         fixed.discard(value)
     return frozenset(fixed), values
 
@@ -125,22 +134,37 @@ def _drawn(
     return np.asarray(drawn).astype(dtype, copy=False)
 
 
-def _constants(region: Region, wanted: list[str], runtime: Runtime, folder: Path) -> Arrays:
-    """These constants, computed by ONNX Runtime where nodes make them."""
+def changing(region: Region) -> list[onnx.NodeProto]:
+    """The nodes of a region whose outputs are not constant."""
+    return [node for node in region.graph.node if any(value and value not in region.constant for value in node.output)]
+
+
+def settled(known: Arrays) -> frozenset[str]:
+    """Those of some constants that are made part of what ONNX Runtime runs."""
+    tensors = {name: array for name, array in known.items() if isinstance(array, np.ndarray)}  # no sequences
+    return frozenset(name for name, array in tensors.items() if array.size <= FEW or array.dtype.kind != "f")
+
+
+def constants(region: Region, wanted: Iterable[str], runtime: Runtime, folder: Path, outer: Arrays) -> Arrays:
+    """Those of the `wanted` values that are constant, computed by ONNX Runtime where nodes make them.
+
+    `outer` are constants from around the region.
+    """
     source = region.graph
     makers = {value: node for node in source.node for value in node.output}
-    needed, pending = set[str](), list(wanted)
+    asked = [value for value in dict.fromkeys(wanted) if value in region.constant]
+    needed, pending = set[str](), list(asked)
     while pending:
         value = pending.pop()
         if value not in needed:
             needed.add(value)
             pending += graph.reads(makers[value]) if value in makers else ()
-    known = {name: array for name, array in stored(region, folder).items() if name in needed}
-    made = [value for value in wanted if value not in known]
+    known = outer | {name: array for name, array in stored(region, folder).items() if name in needed}
+    made = [value for value in asked if value not in known]
     if made:
         nodes = [node for node in source.node if needed.intersection(node.output)]
         known |= runtime.run(region.proto, nodes, known, made, "the constants of the model", fixed=known)
-    return {value: known[value] for value in wanted}
+    return {value: known[value] for value in asked}
 
 
 @cache

@@ -6,7 +6,7 @@ A 1-D convolution is a 2-D one of a single row.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from frontends.onnx.binding import Binding, Result, View
 from frontends.onnx.site import Lowered, Site
@@ -23,31 +23,57 @@ def lower_integer(site: Site) -> Lowered:
     return _lower(site, zeros=(site.optional(2), site.optional(3)))
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the shapes of a convolution's input [images, channels, ..] and weight [first, second, ..] and its attributes
+    say; the lists have an element for each spatial axis."""
+
+    images: int
+    channels: int
+    size: tuple[int, ...]
+    first: int
+    second: int
+    kernel: tuple[int, ...]
+    groups: int
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+    @classmethod
+    def of(cls, site: Site, kind: str, ranks: tuple[int, ...] = (1, 2, 3)) -> Sizes:
+        """Of a node of this kind; InputError if its shapes and attributes do not fit, or for other axes than these."""
+        x, w = site.shape(site.inputs[0]), site.shape(site.inputs[1])
+        if len(x) != len(w):
+            raise site.refuse(f"an input of shape {x} and a weight of shape {w} do not fit")
+        if (rank := len(x) - 2) not in ranks:
+            known = f"{ranks[0]}-D to {ranks[-1]}-D are" if len(ranks) > 1 else f"{ranks[0]}-D is"
+            raise site.refuse(f"{rank}-D {kind} is not supported", known)
+        groups, ones = int(site.attributes.get("group", 1)), (1,) * rank
+        strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
+        if site.ints("kernel_shape", w[2:]) != w[2:]:
+            raise site.refuse(f"the kernel of the weight {site.inputs[1]} is not the attribute kernel_shape")
+        if min((groups, *strides, *dilations)) < 1:
+            raise site.refuse("group, strides and dilations must be at least 1")
+        return cls(x[0], x[1], x[2:], w[0], w[1], w[2:], groups, strides, dilations)
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """From the first element of a window to behind its last."""
+        return tuple(d * (k - 1) + 1 for d, k in zip(self.dilations, self.kernel, strict=True))
+
+
 def _lower(site: Site, *, bias: str | None = None, zeros: tuple[str | None, str | None] = (None, None)) -> Lowered:
-    x, w = site.inputs[0], site.inputs[1]
-    rank = len(site.shape(x)) - 2
-    if len(site.shape(w)) != rank + 2:
-        raise site.refuse(f"an input of shape {site.shape(x)} and a weight of shape {site.shape(w)} do not fit")
-    if rank not in (1, 2, 3):
-        raise site.refuse(f"{rank}-D convolution is not supported", "1-D to 3-D are")
-    images, channels, *size = site.shape(x)
-    filters, per_group, *kernel = site.shape(w)
-    groups = int(site.attributes.get("group", 1))
-    ones = (1,) * rank
-    strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
-    if site.ints("kernel_shape", tuple(kernel)) != tuple(kernel):
-        raise site.refuse(f"the kernel of the weight {w} is not the attribute kernel_shape")
-    if min((groups, *strides, *dilations)) < 1:
-        raise site.refuse("group, strides and dilations must be at least 1")
+    sizes = Sizes.of(site, "convolution")
+    images, channels, groups = sizes.images, sizes.channels, sizes.groups
+    filters, per_group, kernel, strides = sizes.first, sizes.second, sizes.kernel, sizes.strides
+    rank, reach = len(kernel), sizes.reach
     if channels != per_group * groups or filters % groups:
         raise site.refuse(
             f"{channels} channels and {filters} filters of {per_group} channels do not fit {groups} group(s)"
         )
-
-    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
-    pads = pads_of(site, tuple(size), reach, strides)
+    pads = pads_of(site, sizes.size, reach, strides)
     out = tuple(
-        (n + before + after - r) // s + 1 for n, (before, after), r, s in zip(size, pads, reach, strides, strict=True)
+        (n + before + after - r) // s + 1
+        for n, (before, after), r, s in zip(sizes.size, pads, reach, strides, strict=True)
     )
     if min(out) < 1:
         raise site.refuse(f"the kernel reaches over {reach}, more than the padded input has")
@@ -60,10 +86,10 @@ def _lower(site: Site, *, bias: str | None = None, zeros: tuple[str | None, str 
         **dict(zip("DPQ"[-rank:], out, strict=True)),
         **dict(zip("TRS"[-rank:], kernel, strict=True)),
         stride=(1,) * (2 - rank) + strides,
-        dilation=(1,) * (2 - rank) + dilations,
+        dilation=(1,) * (2 - rank) + sizes.dilations,
     )
     image = View(
-        value=x,
+        value=site.inputs[0],
         perm=tuple(range(rank + 2)),
         pads=((0, 0), (0, 0), *pads),
         crop=(images, channels, *nest.shape(nest.tensor("I"))[-rank:]),
@@ -79,9 +105,9 @@ def _lower(site: Site, *, bias: str | None = None, zeros: tuple[str | None, str 
         perm=tuple(range(rank + 2)),
         shape=shape,
         bias=bias,
-        bias_shape=(filters, *ones) if bias else (),
+        bias_shape=(filters, *(1,) * rank) if bias else (),
     )
-    weight = View.plain(w, (filters, per_group, *kernel), nest.shape(nest.tensor("W")))
+    weight = View.plain(site.inputs[1], (filters, per_group, *kernel), nest.shape(nest.tensor("W")))
     if zeros[1] is not None:
         weight = replace(weight, zero=zeros[1], zero_shape=(-1, *(1,) * (rank + 1)))
     return Lowered(nest, Binding({"I": image, "W": weight}, result))

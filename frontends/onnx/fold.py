@@ -17,6 +17,10 @@ SMALL = 4096
 """Elements of a constant worth folding: shapes and axes, not weights."""
 
 
+KEPT = RANDOM | {"DequantizeLinear"}
+"""Operators that are not folded: weights stay the integers that they are stored as."""
+
+
 class Known(Protocol):
     """What is known of shapes."""
 
@@ -75,7 +79,9 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
         told = graph.attributes(node)
         shape = np.array(shapes(node.input[0])[told.get("start", 0) : told.get("end")], np.int64)
         found = [shape if node.op_type == "Shape" else shape.prod()]
-    elif node.op_type not in RANDOM and values.keys() >= set(graph.reads(node)) and _takes_little(node, values, shapes):
+    elif node.op_type in KEPT or not values.keys() >= set(graph.reads(node)):
+        return {}
+    elif _takes_little(node, values, shapes):
         inputs = {name: values[name] for name in graph.reads(node)}
         # what the evaluator cannot do stays a node
         with contextlib.suppress(Exception):

@@ -68,7 +68,9 @@ class _Lowering:
         """
         here = _Here(self, region, label, times, whole, note)
         for node in region.graph.node:
-            if not all(value in region.constant for value in node.output if value):
+            folded = all(value in region.constant for value in node.output if value)
+            # weights are stored as the integers that they are, and their scales are read with them
+            if not folded or (node.op_type == "DequantizeLinear" and here.only_fed(node.output[0])):
                 here.add(node)
         nodes = here.finished()
         return Lowering(nodes, replace(region, bindings=here.bindings, inner=here.inner), here.ends)
@@ -242,7 +244,7 @@ class _Here:
             layer = self.ends[outputs[0]] = self.ends[value]
             others = self.shapes.moved(name for name in inputs if name != value)
             self._node(node.name, node.op_type, inputs, outputs, reads=others, to=layer)
-        elif node.op_type == "DequantizeLinear" and self._only_fed(outputs[0]):
+        elif node.op_type == "DequantizeLinear" and self.only_fed(outputs[0]):
             reader = next(n for n in self.region.graph.node if outputs[0] in n.input)
             self._node(node.name, node.op_type, inputs, outputs, reads=self.shapes.moved(inputs[1:]), to=reader.name)
         else:
@@ -274,7 +276,7 @@ class _Here:
         """Whether a value is the output of a layer and has one reader."""
         return bool(values) and values[0] in self.ends and self.readers[values[0]] == 1
 
-    def _only_fed(self, value: str) -> bool:
+    def only_fed(self, value: str) -> bool:
         """Whether only layers read a value."""
         return value in self.fed and self.readers[value] == sum(
             _is_product(node) for node in self.region.graph.node if value in node.input

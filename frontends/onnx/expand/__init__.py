@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from frontends.onnx import graph
-from frontends.onnx.expand import attention, contraction, fused, quantized, recurrent, standard, transposed
+from frontends.onnx.expand import (
+    attention,
+    contraction,
+    deformed,
+    fused,
+    grouped,
+    packed,
+    quantized,
+    recurrent,
+    standard,
+    transposed,
+)
 from frontends.onnx.expand.body import Body
 from frontends.onnx.expand.outlines import OUTLINES
 
@@ -22,6 +33,7 @@ EXPANSIONS: Mapping[tuple[str, str], Writer] = {
     ("", "Attention"): attention.standard,
     ("", "CausalConvWithState"): standard.function,
     ("", "ConvTranspose"): transposed.conv,
+    ("", "DeformConv"): deformed.conv,
     ("", "Einsum"): contraction.einsum,
     ("", "GRU"): recurrent.gru,
     ("", "LSTM"): recurrent.lstm,
@@ -34,8 +46,11 @@ EXPANSIONS: Mapping[tuple[str, str], Writer] = {
     ("com.microsoft", "FusedConv"): fused.conv,
     ("com.microsoft", "FusedGemm"): fused.gemm,
     ("com.microsoft", "FusedMatMul"): fused.matmul,
+    ("com.microsoft", "GroupQueryAttention"): grouped.attention,
     ("com.microsoft", "MatMulIntegerToFloat"): quantized.matmul_to_float,
+    ("com.microsoft", "MatMulNBits"): packed.matmul,
     ("com.microsoft", "MultiHeadAttention"): attention.multi_head,
+    ("com.microsoft", "QAttention"): attention.projected_integers,
     ("com.microsoft", "QGemm"): quantized.gemm,
     ("com.microsoft", "TransposeMatMul"): fused.matmul,
 }
@@ -53,7 +68,7 @@ def expansion(node: onnx.NodeProto, region: Region) -> Parts | None:
 
 def outline(node: onnx.NodeProto, region: Region) -> Parts | None:
     """A graph whose outputs have the types and shapes of the node's; None if there is none, InputError as above."""
-    return _written(node, region, {**OUTLINES, **EXPANSIONS})
+    return _written(node, region, EXPANSIONS) or _written(node, region, OUTLINES)
 
 
 def _written(node: onnx.NodeProto, region: Region, writers: Mapping[tuple[str, str], Writer]) -> Parts | None:

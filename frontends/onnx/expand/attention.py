@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from frontends.onnx.expand.body import Body
+from frontends.onnx.expand.quantized import scaled
 
 
 def standard(body: Body) -> None:
@@ -29,12 +30,12 @@ def standard(body: Body) -> None:
     counts = [
         shape[1] if len(shape) == 4 else int(told.get(name, 0)) for name, shape in zip(names, shapes, strict=True)
     ]
-    q, k, v = (_Heads.of(body, *of) for of in zip(site.inputs, shapes, counts, strict=False))
+    q, k, v = (Heads.of(body, *of) for of in zip(site.inputs, shapes, counts, strict=False))
     fresh = k.length
     k, v = k.after(body, site.optional(4)), v.after(body, site.optional(5))
     if (mode := int(told.get("qk_matmul_output_mode", 0))) not in range(4):
         raise site.refuse(f"unknown qk_matmul_output_mode {mode}", "0 to 3 are known")
-    weigh = _Weigh(
+    weigh = Weigh(
         body,
         told.get("scale", q.size**-0.5),
         cap=float(told.get("softcap", 0)),
@@ -48,7 +49,7 @@ def standard(body: Body) -> None:
         first = body("Sub", lengths, body.integers(q.length))
     right = 0 if told.get("is_causal") else int(told.get("right_window_size", -1))
     weigh.window(q, k, first, int(told.get("left_window_size", -1)), right)
-    found = _attend(body, q, k, v, weigh)
+    found = attend(body, q, k, v, weigh)
     body.result(0, found.flat(body) if flat else found.value)
     body.result(1, k.value)
     body.result(2, v.value)
@@ -68,16 +69,16 @@ def multi_head(body: Body) -> None:
     parts = _unpacked(body, heads)
     if (bias := site.optional(3)) is not None:
         widths = [shape[2] if len(shape) == 3 else heads * shape[3] for _, shape in parts]
-        biases = _split(body, bias, widths, 0)
+        biases = split(body, bias, widths, 0)
         # keys and values that come by heads are those of an encoder, with their bias
         parts = [
             (body("Add", value, bias) if len(shape) == 3 else value, shape)
             for (value, shape), bias in zip(parts, biases, strict=True)
         ]
-    q, k, v = (_Heads.of(body, value, shape, heads) for value, shape in parts)
+    q, k, v = (Heads.of(body, value, shape, heads) for value, shape in parts)
     fresh = k.length
     k, v = k.after(body, site.optional(6)), v.after(body, site.optional(7))
-    found = _attend(body, q, k, v, _biased(body, q, k, fresh, site.optional(4), site.optional(5)))
+    found = attend(body, q, k, v, _biased(body, q, k, fresh, site.optional(4), site.optional(5)))
     body.result(0, found.flat(body))
     body.result(1, k.value)
     body.result(2, v.value)
@@ -86,30 +87,44 @@ def multi_head(body: Body) -> None:
 def projected(body: Body) -> None:
     """Attention of com.microsoft: the product of an input and weights, plus a bias, is queries, keys and values side by
     side. The keys and values of before are one tensor, and so are the present ones."""
+    product = body("MatMul", *body.required(2), name="projection")
+    _projected(body, product, mask=3, past=4, bias=5)
+
+
+def projected_integers(body: Body) -> None:
+    """QAttention of com.microsoft: the same of integers, with their scales and zero points."""
+    x, weights, _, x_scale, w_scale = body.required(5)
+    zeros = (body.site.optional(index) for index in (6, 7))
+    product = body("MatMulInteger", x, weights, *zeros, name="projection")
+    _projected(body, scaled(body, product, body("Mul", x_scale, w_scale)), mask=5, past=8)
+
+
+def _projected(body: Body, product: str, *, mask: int, past: int, bias: int | None = None) -> None:
+    """What follows the product; the inputs at these indices are the mask, the past, and the bias of the scores."""
     site = body.site
     for name in ("do_rotary", "past_present_share_buffer"):
         if site.attributes.get(name):
             raise site.refuse(f"{name} is not supported")
-    x, weights = map(site.shape, body.required(2))
+    x, weights = map(site.shape, site.inputs[:2])
     if len(x) != 3 or len(weights) != 2:
         raise site.refuse(f"an input of shape {x} and weights of shape {weights} are not supported")
     heads, (batch, length, _), width = int(site.attributes.get("num_heads", 0)), x, weights[1]
     widths = site.ints("qkv_hidden_sizes", (width // 3,) * 3)
     if sum(widths) != width:
         raise site.refuse(f"the weights have {width} columns, not {' + '.join(map(str, widths))}")
-    product = body("MatMul", *site.inputs[:2], name="projection")
-    if (bias := site.optional(2)) is not None:
-        product = body("Add", product, bias)
-    parts = zip(_split(body, product, widths, 2), widths, strict=True)
-    q, k, v = (_Heads.of(body, value, (batch, length, n), heads) for value, n in parts)
-    if site.optional(4) or (len(site.outputs) > 1 and site.outputs[1]):
-        k, v = _kept(body, k, v, site.optional(4))
-    found = _attend(body, q, k, v, _biased(body, q, k, length, site.optional(3), site.optional(5)))
+    if (added := site.optional(2)) is not None:
+        product = body("Add", product, added)
+    parts = zip(split(body, product, widths, 2), widths, strict=True)
+    q, k, v = (Heads.of(body, value, (batch, length, n), heads) for value, n in parts)
+    if site.optional(past) or (len(site.outputs) > 1 and site.outputs[1]):
+        k, v = _kept(body, k, v, site.optional(past))
+    biases = None if bias is None else site.optional(bias)
+    found = attend(body, q, k, v, _biased(body, q, k, length, site.optional(mask), biases))
     body.result(0, found.flat(body))
 
 
 @dataclass(frozen=True)
-class _Heads:
+class Heads:
     """A value of the shape [batch, heads, length, size]."""
 
     value: str
@@ -119,17 +134,17 @@ class _Heads:
     size: int
 
     @classmethod
-    def of(cls, body: Body, value: str, shape: Sequence[int], heads: int) -> _Heads:
+    def of(cls, body: Body, value: str, shape: Sequence[int], heads: int) -> Heads:
         """Of a value of this shape: such a one, or [batch, length, heads * size]."""
         if len(shape) == 4 and shape[1] == heads:
             return cls(value, *shape)
         if len(shape) != 3 or heads < 1 or shape[2] % heads:
             raise body.site.refuse(f"{value} of shape {tuple(shape)} does not have {heads} heads")
         batch, length, width = shape
-        split = body.reshape(value, batch, length, heads, width // heads)
-        return cls(body("Transpose", split, perm=[0, 2, 1, 3]), batch, heads, length, width // heads)
+        parted = body.reshape(value, batch, length, heads, width // heads)
+        return cls(body("Transpose", parted, perm=[0, 2, 1, 3]), batch, heads, length, width // heads)
 
-    def after(self, body: Body, past: str | None) -> _Heads:
+    def after(self, body: Body, past: str | None) -> Heads:
         """This behind a value of before, if there is one."""
         if past is None:
             return self
@@ -144,7 +159,7 @@ class _Heads:
         return body.reshape(turned, self.batch, self.length, self.heads * self.size)
 
 
-def _attend(body: Body, q: _Heads, k: _Heads, v: _Heads, weigh: Callable[[str], str]) -> _Heads:
+def attend(body: Body, q: Heads, k: Heads, v: Heads, weigh: Callable[[str], str]) -> Heads:
     """What the queries find: `weigh` makes weights of scores, both of the shape [batch, heads, queries, keys]."""
     shared = q.heads // k.heads
     if (k.batch, k.heads * shared, k.size) != (q.batch, q.heads, q.size):
@@ -160,11 +175,11 @@ def _attend(body: Body, q: _Heads, k: _Heads, v: _Heads, weigh: Callable[[str], 
     scores = body("MatMul", shaped(q.value, *rows, q.size), turned, name="scores")
     weights = weigh(shaped(scores, *each, k.length))
     found = body("MatMul", shaped(weights, *rows, k.length), v.value, name="values")
-    return _Heads(shaped(found, *each, v.size), *each, v.size)
+    return Heads(shaped(found, *each, v.size), *each, v.size)
 
 
 @dataclass
-class _Weigh:
+class Weigh:
     """Makes weights of scores. `biases` are added, `seen` says where a query sees a key, both as broadcast.
 
     `precision` is ONNX's number of the type in which the softmax is taken, 0 if that is the scores'. `stages` are the
@@ -190,7 +205,7 @@ class _Weigh:
             scores = body("Add", scores, bias)
         for seen in self.seen:
             scores = body("Where", seen, scores, lowest)
-        kind = body.region.type_of(body.site.inputs[0])[0]
+        kind = body.region.type_of(self.like)[0]
         if self.precision in (0, kind):
             weights = body("Softmax", scores)
         else:
@@ -203,7 +218,13 @@ class _Weigh:
 
     def constant(self, value: float) -> str:
         """A constant of the scores' type."""
-        return self.body.constant(value, self.body.region.shapes.dtype(self.body.site.inputs[0]))
+        return self.body.constant(value, self.body.region.shapes.dtype(self.like))
+
+    @property
+    def like(self) -> str:
+        """An input that has the type of the scores: the first, or where that has integers the bias of the product."""
+        first, *_ = self.body.site.inputs
+        return self.body.site.inputs[2] if self.body.region.shapes.dtype(first).kind in "iu" else first
 
     def mask(self, mask: str | None, keys: int) -> None:
         """Apply a mask, of truth values or to be added; keys that it lacks are not seen."""
@@ -216,7 +237,7 @@ class _Weigh:
             mask = self.body("Pad", mask, pads, self.body.constant(0 if boolean else -np.inf, dtype))
         (self.seen if boolean else self.biases).append(mask)
 
-    def window(self, q: _Heads, k: _Heads, first: int | str, left: int, right: int) -> None:
+    def window(self, q: Heads, k: Heads, first: int | str, left: int, right: int) -> None:
         """Let a query see so many keys on both sides of its own position, all of them where the number is negative.
 
         `first` is the position of the first query, or a value that has it for each of the batch.
@@ -232,11 +253,11 @@ class _Weigh:
             self.seen.append(body("LessOrEqual", keys, body("Add", at, body.integers(right))))
 
 
-def _biased(body: Body, q: _Heads, k: _Heads, fresh: int, mask: str | None, bias: str | None) -> _Weigh:
+def _biased(body: Body, q: Heads, k: Heads, fresh: int, mask: str | None, bias: str | None) -> Weigh:
     """How com.microsoft weighs: keys that the mask excludes have a large negative bias, by `mask_filter_value`; as many
     keys as are `fresh` are at the positions of the queries if it is unidirectional."""
     told = body.site.attributes
-    weigh = _Weigh(body, float(told.get("scale", 0)) or q.size**-0.5)
+    weigh = Weigh(body, float(told.get("scale", 0)) or q.size**-0.5)
     if mask is not None and (seen := _padding(body, mask, q, k)) is not None:
         excluded = weigh.constant(float(told.get("mask_filter_value", -10000)))
         weigh.biases.append(body("Where", seen, weigh.constant(0), excluded))
@@ -249,7 +270,7 @@ def _biased(body: Body, q: _Heads, k: _Heads, fresh: int, mask: str | None, bias
     return weigh
 
 
-def _padding(body: Body, mask: str, q: _Heads, k: _Heads) -> str | None:
+def _padding(body: Body, mask: str, q: Heads, k: Heads) -> str | None:
     """Where a mask of keys lets them be seen, None if everywhere. It has the number of keys of each of the batch, or
     with others behind it, which are the first key of each if there are as many, or 1 where one is seen."""
     shape, batch = body.site.shape(mask), q.batch
@@ -259,7 +280,7 @@ def _padding(body: Body, mask: str, q: _Heads, k: _Heads) -> str | None:
         return body("Greater", body.reshape(mask, batch, 1, -1, k.length), body.constant(0, np.int32))
     if shape not in ((batch,), (2 * batch,), (3 * batch + 2,)):
         raise body.site.refuse(f"a mask of shape {shape} is not supported")
-    ends, *others = _split(body, mask, [batch, shape[0] - batch], 0) if shape[0] > batch else [mask]
+    ends, *others = split(body, mask, [batch, shape[0] - batch], 0) if shape[0] > batch else [mask]
     keys = body.places(k.length, np.int32)
     seen = body("Less", keys, body.reshape(ends, batch, 1, 1, 1))
     if shape[0] == 2 * batch:
@@ -282,11 +303,11 @@ def _unpacked(body: Body, heads: int) -> list[tuple[str, tuple[int, ...]]]:
     if len(shape) != 5 or shape[2:4] != (heads, number):
         raise site.refuse(f"{value} of shape {shape} is not {number} packed tensors of {heads} heads")
     whole = (*shape[:2], heads * shape[4])
-    parts = _split(body, value, [1] * number, 3)
+    parts = split(body, value, [1] * number, 3)
     return [*alone, *((body.reshape(part, *whole), whole) for part in parts)]
 
 
-def _kept(body: Body, k: _Heads, v: _Heads, past: str | None) -> tuple[_Heads, _Heads]:
+def _kept(body: Body, k: Heads, v: Heads, past: str | None) -> tuple[Heads, Heads]:
     """Keys and values behind those of before, both in one tensor [2, batch, heads, keys, size], which is an output."""
     site = body.site
     if k.size != v.size:
@@ -299,11 +320,11 @@ def _kept(body: Body, k: _Heads, v: _Heads, past: str | None) -> tuple[_Heads, _
     present = body("Concat", past, fresh, axis=3) if past else fresh
     body.result(1, present)
     length = before[3] + k.length
-    keys, values = (body.reshape(part, k.batch, k.heads, length, k.size) for part in _split(body, present, [1, 1], 0))
+    keys, values = (body.reshape(part, k.batch, k.heads, length, k.size) for part in split(body, present, [1, 1], 0))
     return replace(k, value=keys, length=length), replace(v, value=values, length=length)
 
 
-def _split(body: Body, value: str, sizes: Sequence[int], axis: int) -> list[str]:
+def split(body: Body, value: str, sizes: Sequence[int], axis: int) -> list[str]:
     """The parts of a value, so long on an axis."""
     body("Split", value, body.integers(*sizes), outputs=len(sizes), axis=axis)
     return body.last

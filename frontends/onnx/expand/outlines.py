@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from frontends.onnx.expand import packed
 from frontends.onnx.expand.body import Body
 
 
@@ -33,6 +34,7 @@ OUTLINES: Mapping[tuple[str, str], Callable[[Body], None]] = {
     ("com.microsoft", "EmbedLayerNormalization"): embedding,
     ("com.microsoft", "FastGelu"): like(0),
     ("com.microsoft", "Gelu"): like(0),
+    ("com.microsoft", "MatMulNBits"): packed.outline,
     ("com.microsoft", "QuickGelu"): like(0),
     ("com.microsoft", "RotaryEmbedding"): like(0),
     ("com.microsoft", "SkipLayerNormalization"): like(0, 3),

@@ -20,7 +20,7 @@ def conv(body: Body) -> None:
     scale = body("Div", body("Mul", x_scale, w_scale), y_scale)
     if len(body.site.shape(w_scale)) == 1:  # of each output channel
         scale = body.reshape(scale, 1, -1, *(1,) * (rank - 2))
-    _rounded(body, _scaled(body, product, scale), y_zero)
+    _rounded(body, scaled(body, product, scale), y_zero)
 
 
 def matmul(body: Body) -> None:
@@ -28,7 +28,7 @@ def matmul(body: Body) -> None:
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = body.required(8)
     product = body("MatMulInteger", a, b, a_zero, b_zero, name="product")
     scale = body("Div", _of_products(body, a_scale, b_scale), _single(body, y_scale))
-    _rounded(body, _scaled(body, product, scale), y_zero)
+    _rounded(body, scaled(body, product, scale), y_zero)
 
 
 def gemm(body: Body) -> None:
@@ -49,7 +49,7 @@ def gemm(body: Body) -> None:
     scale = body("Mul", body("Mul", body.constant(alpha, "float32"), a_scale), b_scale)
     if y_scale is not None:
         scale = body("Div", scale, y_scale)
-    value = _scaled(body, product, scale)
+    value = scaled(body, product, scale)
     if y_zero is not None:
         _rounded(body, value, y_zero)
     else:
@@ -60,7 +60,7 @@ def matmul_to_float(body: Body) -> None:
     """MatMulIntegerToFloat: a and b, their scales, their zero points, and a bias of the output."""
     a, b, a_scale, b_scale = body.required(4)
     product = body("MatMulInteger", a, b, body.site.optional(4), body.site.optional(5), name="product")
-    _biased(body, _scaled(body, product, _of_products(body, a_scale, b_scale)), body.site.optional(6))
+    _biased(body, scaled(body, product, _of_products(body, a_scale, b_scale)), body.site.optional(6))
 
 
 def dynamic_matmul(body: Body) -> None:
@@ -69,7 +69,7 @@ def dynamic_matmul(body: Body) -> None:
     body("DynamicQuantizeLinear", a, outputs=3)
     a, a_scale, a_zero = body.last
     product = body("MatMulInteger", a, b, a_zero, body.site.optional(3), name="product")
-    _biased(body, _scaled(body, product, body("Mul", a_scale, b_scale)), body.site.optional(4))
+    _biased(body, scaled(body, product, body("Mul", a_scale, b_scale)), body.site.optional(4))
 
 
 def _of_products(body: Body, a_scale: str, b_scale: str) -> str:
@@ -84,7 +84,7 @@ def _single(body: Body, value: str) -> str:
     return body.reshape(value) if body.site.shape(value) == (1,) else value
 
 
-def _scaled(body: Body, product: str, scale: str) -> str:
+def scaled(body: Body, product: str, scale: str) -> str:
     """Integers as floats in their scale."""
     from onnx import TensorProto
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from frontends.onnx.conv import Sizes
 from frontends.onnx.expand.body import Body
 from frontends.onnx.site import Site
 
@@ -44,22 +45,11 @@ def conv(body: Body) -> None:
     """
     site = body.site
     x, w, bias = site.inputs[0], site.inputs[1], site.optional(2)
-    rank = len(site.shape(x)) - 2
-    if len(site.shape(w)) != rank + 2:
-        raise site.refuse(f"an input of shape {site.shape(x)} and a weight of shape {site.shape(w)} do not fit")
-    if rank not in (1, 2, 3):
-        raise site.refuse(f"{rank}-D transposed convolution is not supported", "1-D to 3-D are")
-    _, channels, *size = site.shape(x)
-    stored, per_group, *kernel = site.shape(w)
-    group = int(site.attributes.get("group", 1))
-    strides, dilations = site.ints("strides", (1,) * rank), site.ints("dilations", (1,) * rank)
-    if site.ints("kernel_shape", tuple(kernel)) != tuple(kernel):
-        raise site.refuse(f"the kernel of the weight {w} is not the attribute kernel_shape")
-    if min((group, *strides, *dilations)) < 1:
-        raise site.refuse("group, strides and dilations must be at least 1")
-    if stored != channels or channels % group:
-        raise site.refuse(f"{channels} channels, a weight of {stored} and {group} group(s) do not fit")
-    filters = per_group * group
+    sizes = Sizes.of(site, "transposed convolution")
+    size, kernel, strides, dilations, group = sizes.size, sizes.kernel, sizes.strides, sizes.dilations, sizes.groups
+    rank, filters = len(size), sizes.second * group
+    if sizes.first != sizes.channels or sizes.channels % group:
+        raise site.refuse(f"{sizes.channels} channels, a weight of {sizes.first} and {group} group(s) do not fit")
     if bias is not None and site.shape(bias) != (filters,):
         raise site.refuse(f"the bias {bias} has shape {site.shape(bias)}, not one value for each of {filters} filters")
 

@@ -1,0 +1,114 @@
+"""GroupQueryAttention of com.microsoft, with a cache of keys and values and positions turned into rotations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from frontends.onnx.expand.attention import Heads, Weigh, attend, split
+from frontends.onnx.expand.body import Body
+
+_OTHERS = ("smooth_softmax", "qk_output", "k_quant_type", "v_quant_type", "kv_cache_bit_width")
+
+
+def attention(body: Body) -> None:
+    """A query sees the keys up to its own position, or a window of these.
+
+    The keys and values of before may stand in a buffer that is longer than they are. How many there are with the new
+    ones is what the input for it says, if that is constant; else the buffer is full. What else the operator can (a
+    smooth softmax, sinks, a cache of few bits) is not taken apart.
+    """
+    from onnx import TensorProto
+
+    site, told = body.site, body.site.attributes
+    if any(told.get(name) not in (None, 0, "NONE") for name in _OTHERS) or any((*site.inputs[11:], *site.outputs[3:])):
+        return
+    q, k, v = _operands(body)
+    if site.optional(5) is None:
+        raise site.refuse("it is not told how long the sequences are")
+    buffer = site.shape(site.inputs[3])[2] if site.optional(3) else 0
+    total = site.constants.get(site.optional(6) or "")
+    length = buffer + k.length if total is None else int(total.reshape(-1)[0])
+    before: str | None = None  # how many keys there were, for each of the batch; none if all are new
+    ends = body("Cast", body.reshape(site.inputs[5], q.batch, 1, 1, 1), to=TensorProto.INT64)  # the last key of each
+    if buffer and length != k.length:
+        before = body("Sub", ends, body.integers(k.length - 1))
+    if told.get("do_rotary"):
+        places = site.optional(9) or _places(body, q, before)
+        q, k = (_rotated(body, each, places) for each in (q, k))
+    kept = max(length, buffer)
+    k, v = (_cached(body, each, site.optional(3 + index), before, kept) for index, each in enumerate((k, v)))
+    body.result(1, k.value)
+    body.result(2, v.value)
+
+    weigh = Weigh(body, float(told.get("scale", 0)) or q.size**-0.5, cap=float(told.get("softcap", 0)))
+    if (bias := site.optional(10)) is not None:
+        weigh.biases.append(bias)
+    weigh.window(q, replace(k, length=length), before or 0, int(told.get("local_window_size", 0)) - 1, 0)
+    k, v = (_first(body, each, length) for each in (k, v))
+    if before is None:  # sequences may be shorter than the longest
+        weigh.seen.append(body("LessOrEqual", body.places(length), ends))
+    body.result(0, attend(body, q, k, v, weigh).flat(body))
+
+
+def _operands(body: Body) -> tuple[Heads, Heads, Heads]:
+    """The queries, keys and values that are new; side by side in one tensor if there are no keys."""
+    site = body.site
+    heads, groups = (int(site.attributes.get(name, 0)) for name in ("num_heads", "kv_num_heads"))
+    counts, given = (heads, groups, groups), [value for value in site.inputs[:3] if value]
+    if heads < 1 or groups < 1 or len(given) not in (1, 3):
+        raise site.refuse(f"{len(given)} tensors of {heads} and {groups} heads are not queries, keys and values")
+    shapes = [site.shape(value) for value in given]
+    if len(given) == 1:
+        size = shapes[0][-1] // sum(counts)
+        given = split(body, given[0], [count * size for count in counts], 2)
+        shapes = [(*shapes[0][:2], count * size) for count in counts]
+    q, k, v = (Heads.of(body, *each) for each in zip(given, shapes, counts, strict=True))
+    return q, k, v
+
+
+def _places(body: Body, q: Heads, before: str | None) -> str:
+    """The positions of the new keys: [batch, length]."""
+    places = body.reshape(body.places(q.length), 1, q.length)
+    start = body.reshape(before, q.batch, 1) if before else body.full(0, np.int64, q.batch, 1)
+    return body("Add", places, start)
+
+
+def _rotated(body: Body, heads: Heads, places: str) -> Heads:
+    """Each pair of elements turned by an angle that its position gives."""
+    from onnx import helper
+
+    cos, sin = (body.site.optional(index) for index in (7, 8))
+    if cos is None or sin is None:
+        raise body.site.refuse("do_rotary needs the inputs cos_cache and sin_cache")
+    if len(body.opsets) == 1:
+        body.opsets.append(helper.make_opsetid("com.microsoft", 1))
+    interleaved = int(body.site.attributes.get("rotary_interleaved", 0))
+    turned = body("RotaryEmbedding", heads.value, places, cos, sin, domain="com.microsoft", interleaved=interleaved)
+    return replace(heads, value=turned)
+
+
+def _cached(body: Body, fresh: Heads, past: str | None, before: str | None, kept: int) -> Heads:
+    """The new keys behind those of before, in a tensor of so many, zero where there is none."""
+    buffer = body.site.shape(past)[2] if past else 0
+    if not buffer and kept == fresh.length:
+        return fresh
+    everything = fresh.after(body, past)
+    at = body.reshape(body.places(kept), 1, 1, kept, 1)
+    new = body("Sub", at, before) if before else at
+    index = body("Where", body("Less", new, body.integers(0)), at, body("Add", new, body.integers(buffer)))
+    index = body("Min", index, body.integers(everything.length - 1))
+    shape = body.integers(fresh.batch, fresh.heads, kept, fresh.size)
+    found = body("GatherElements", everything.value, body("Expand", index, shape), axis=2)
+    zero = body.constant(0, body.region.shapes.dtype(body.site.inputs[0]))
+    found = body("Where", body("Less", new, body.integers(fresh.length)), found, zero)
+    return replace(fresh, value=found, length=kept)
+
+
+def _first(body: Body, heads: Heads, length: int) -> Heads:
+    """The first of them."""
+    if heads.length == length:
+        return heads
+    value = body("Slice", heads.value, *(body.integers(n) for n in (0, length, 2)))
+    return replace(heads, value=value, length=length)
