@@ -66,7 +66,7 @@ def initializers(graph: onnx.GraphProto) -> set[str]:
 
 def constants(graph: onnx.GraphProto, given: Iterable[str] = ()) -> set[str]:
     """The values that no input of the model reaches: initializers, those `given`, and what follows from these alone."""
-    found = initializers(graph) | set(given)
+    found = initializers(graph).union(given)
     for node in graph.node:
         if node.op_type not in RANDOM and found.issuperset(reads(node)):
             found.update(name for name in node.output if name)

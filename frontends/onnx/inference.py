@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from frontends.onnx import control, expand, graph
 from frontends.onnx.fold import SMALL
 from frontends.onnx.region import Region, Type, type_proto
+from frontends.onnx.registry import SHAPE_READERS
 from frontends.onnx.shapes import Shapes, infer, is_known, table
 from mapper.errors import InputError
 
@@ -31,10 +32,13 @@ def within(
     prefix: str,
     taken: set[str],
     opsets: Iterable[onnx.OperatorSetIdProto],
+    *,
+    parts: bool = False,
 ) -> Region:
     """The region of a graph that runs within `outer`, for inputs of these types.
 
     Small constants that it takes from outside are known in it as well. Its nodes get names that begin with `prefix`.
+    Constants that the `parts` of an operator do not make of the model's are invented.
     """
     from onnx import helper, numpy_helper
 
@@ -55,7 +59,17 @@ def within(
     proto, shapes = _inferred(helper.make_model(copy, ir_version=outer.proto.ir_version, opset_imports=list(opsets)))
     graph.name_nodes(proto.graph, taken, prefix)
     constant = graph.constants(proto.graph, outer.constant.intersection(captured))
-    return Region(proto, shapes, frozenset(constant), frozenset(captured))
+    invented = constant - _following(copy, outer.constant.intersection(captured) - outer.invented) if parts else ()
+    return Region(proto, shapes, frozenset(constant), frozenset(captured), frozenset(invented))
+
+
+def _following(source: onnx.GraphProto, values: Iterable[str]) -> set[str]:
+    """These values, and what is made of their elements."""
+    found = set(values)
+    for node in source.node:
+        if node.op_type not in SHAPE_READERS and not found.isdisjoint(graph.reads(node)):
+            found.update(node.output)
+    return found
 
 
 def _inferred(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:

@@ -180,7 +180,7 @@ class _Here:
     # -- nodes made of others ----------------------------------------------------------------------------------------
 
     def _parts(self, node: onnx.NodeProto, body: onnx.GraphProto, opsets: list[onnx.OperatorSetIdProto]) -> None:
-        inner = within(self.region, body, (), f"{node.name}/", self.lowering.taken, opsets)
+        inner = within(self.region, body, (), f"{node.name}/", self.lowering.taken, opsets, parts=True)
         layers = [part for part in inner.graph.node if _is_product(part)]
         if len(layers) == 1 and not any(part.op_type in control.OPERATORS for part in inner.graph.node):
             layers[0].name = node.name  # a layer keeps the name of its node
@@ -211,7 +211,10 @@ class _Here:
             note, times = f"which branch runs depends on {node.input[0]}: both are compiled, and counted", self.times
             try:
                 opsets = self.region.proto.opset_import
-                region = within(self.region, body.graph, body.types, prefix, self.lowering.taken, opsets)
+                within_parts = self.whole is not None
+                region = within(
+                    self.region, body.graph, body.types, prefix, self.lowering.taken, opsets, parts=within_parts
+                )
                 control.check_states(body, region)
                 if not body.branch:
                     trips = control.trips(node, self.region, region)
@@ -242,16 +245,16 @@ class _Here:
             self._node(node.name, node.op_type, inputs, outputs, note=note)
         elif (value := self._attaches(node, inputs, outputs)) is not None:
             layer = self.ends[outputs[0]] = self.ends[value]
-            others = self.shapes.moved(name for name in inputs if name != value)
+            others = self.region.moved(name for name in inputs if name != value)
             self._node(node.name, node.op_type, inputs, outputs, reads=others, to=layer)
         elif node.op_type == "DequantizeLinear" and self.only_fed(outputs[0]):
             reader = next(n for n in self.region.graph.node if outputs[0] in n.input)
-            self._node(node.name, node.op_type, inputs, outputs, reads=self.shapes.moved(inputs[1:]), to=reader.name)
+            self._node(node.name, node.op_type, inputs, outputs, reads=self.region.moved(inputs[1:]), to=reader.name)
         else:
             self.movers.append(node)
-            reads = () if node.op_type in SHAPE_READERS else self.shapes.moved(inputs)
+            reads = () if node.op_type in SHAPE_READERS else self.region.moved(inputs)
             self._node(
-                node.name, node.op_type, inputs, outputs, reads=reads, writes=self.shapes.moved(outputs), note=note
+                node.name, node.op_type, inputs, outputs, reads=reads, writes=self.region.moved(outputs), note=note
             )
 
     def _attaches(self, node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str | None:
@@ -295,7 +298,8 @@ class _Here:
         to: str = "",
         note: str = "",
     ) -> None:
-        inputs, outputs = (tuple(map(self.label, values)) for values in (inputs, outputs))
+        read = (value for value in inputs if nest or value not in self.region.invented)
+        inputs, outputs = (tuple(map(self.label, values)) for values in (read, outputs))
         told = "; ".join(dict.fromkeys(filter(None, (note, self.note if nest else ""))))
         self.nodes.append(Node(name, op, inputs, outputs, nest, reads, writes, to, self.times, told))
 

@@ -48,10 +48,10 @@ def merged(
         group = replace(
             rest,
             name=unique(rest.name),
-            inputs=tuple(map(label, read)),
+            inputs=tuple(label(value) for value in read if value not in region.invented),
             outputs=tuple(map(label, written)),
-            reads=region.shapes.moved(read),
-            writes=region.shapes.moved(written),
+            reads=region.moved(read),
+            writes=region.moved(written),
             note=note,
         )
         groups.append((level, group))

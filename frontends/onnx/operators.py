@@ -15,6 +15,7 @@ from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, VIEWS
 LAYER = "layer: a loop nest"
 REDUCTION = "layer: a loop nest of one operand where axes and outputs allow, else data movement"
 PARTS = "layers: taken apart into loop nests, and what stands between them as data movement"
+SOME = f"{PARTS}; its rarer forms are data movement, with a note"
 UNCOUNTED = "data movement, with a note: its multiply-accumulates are not mapped and not counted"
 VIEW = "view: moves nothing"
 ATTACHED = "attached to the layer whose outputs it works on, else data movement: reads its inputs, writes its outputs"
@@ -27,12 +28,19 @@ MOVEMENT = "data movement: reads its inputs, writes its outputs"
 
 def treatments() -> dict[str, str]:
     """The treatment, in words, of every operator of the newest opset that the installed onnx knows, by name, then of
-    those of other domains that are taken apart. Whatever has constant inputs only is folded, and costs nothing."""
+    those of other domains that multiply and accumulate.
+
+    Whatever has constant inputs only is folded, and costs nothing.
+    """
     from onnx import defs
 
-    known = {s.name for s in defs.get_all_schemas() if s.domain == "" and not s.deprecated}
-    others = {f"{domain}.{name}": PARTS for domain, name in sorted(EXPANSIONS) if domain}
-    return {name: _treatment(name) for name in sorted(known)} | others
+    schemas = [(s.domain, s.name) for s in defs.get_all_schemas() if not s.deprecated]
+    known = {name for domain, name in schemas if not domain}
+    others = {(domain, name): SOME if name in UNMAPPED else PARTS for domain, name in EXPANSIONS if domain}
+    taken = {name for _, name in others} | known
+    domains = {name: domain for domain, name in schemas}
+    others |= {(domains.get(name, "com.microsoft"), name): UNCOUNTED for name in UNMAPPED - taken}
+    return {name: _treatment(name) for name in sorted(known)} | {".".join(key): others[key] for key in sorted(others)}
 
 
 def _treatment(name: str) -> str:
@@ -57,9 +65,10 @@ def markdown() -> str:
     lines = [
         "# Operators",
         "",
-        f"How each operator of ONNX opset {defs.onnx_opset_version()} is treated, and those of other domains that are",
-        "taken apart; printed by `python -m frontends.onnx.operators`, and by `mapper ops`. What has constant inputs",
-        "only is folded and costs nothing. Other operators whose shapes the model states are data movement.",
+        f"How each operator of ONNX opset {defs.onnx_opset_version()} is treated, and those of other domains that",
+        "multiply and accumulate; printed by `python -m frontends.onnx.operators`, and by `mapper ops`. What has",
+        "constant inputs only is folded and costs nothing. Other operators whose shapes the model states are data",
+        "movement.",
         "",
         "| operators | treatment |",
         "|---|---|",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from frontends.onnx.binding import Array, Binding
 from frontends.onnx.fold import small_values
 from frontends.onnx.shapes import Dims, Shapes
 from mapper.errors import InputError
+from mapper.ir.network import Elements
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +26,8 @@ class Region:
     """A graph with the shapes of its values and those that are constant.
 
     The nodes of `proto` are in an order in which they can run and carry the names that they have in the network.
-    `inputs` are the values that each run of it is given, `captured` those of them that have the same name around it.
+    `inputs` are the values that each run of it is given, `captured` those of them that have the same name around it,
+    `invented` are constants that the model does not have: who takes an operator apart needs them, nobody reads them.
     Once it is lowered, `bindings` has its layers by name, and `inner` the regions that its nodes are made of, by the
     node's name and what they are to it: the attribute of a body, or "" for the parts of an operator.
     """
@@ -34,6 +36,7 @@ class Region:
     shapes: Shapes = field(repr=False)
     constant: frozenset[str] = field(repr=False)
     captured: frozenset[str] = frozenset()
+    invented: frozenset[str] = frozenset()
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     inner: Mapping[str, Mapping[str, Region]] = field(default_factory=dict)
 
@@ -57,6 +60,10 @@ class Region:
     def small(self) -> Mapping[str, Array]:
         """The small constants that are stored in it."""
         return small_values(self.graph)
+
+    def moved(self, names: Iterable[str]) -> Elements:
+        """The elements of these values that are somewhere in memory, by their bits."""
+        return self.shapes.moved(name for name in names if name not in self.invented)
 
     def all_bindings(self) -> Iterator[tuple[str, Binding]]:
         """The bindings of its layers and of those inside it, by name."""

@@ -1,5 +1,6 @@
 """Networks run through their mappings, layer by layer, against ONNX Runtime."""
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -170,6 +171,83 @@ def test_mutants_fail(small, mutate, layer):
     assert check.relative_error > 100 * TOLERANCE
     assert "relative error" in check.mismatch
     assert found.counts_match
+
+
+def listed(tmp_path, *, stored=False):
+    """A sequence that the model is given or makes of constants, from which one is taken, and which is an output."""
+    node = helper.make_node
+    sequence = helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, (3, 4))
+    nodes = [
+        *([node("SequenceConstruct", ["a", "b"], ["s"], name="construct")] if stored else []),
+        node("SequenceAt", ["s", "at"], ["x"], name="take"),
+        node("MatMul", ["x", "w"], ["y"], name="mm"),
+        node("SequenceInsert", ["s", "y"], ["more"], name="insert"),
+    ]
+    more = helper.make_tensor_sequence_value_info("more", TensorProto.FLOAT, None)
+    rng = np.random.default_rng(0)
+    arrays = {"w": rng.standard_normal((4, 4)), "a": rng.standard_normal((3, 4)), "b": rng.standard_normal((3, 4))}
+    constants = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    at = helper.make_tensor_value_info("at", TensorProto.INT64, ())
+    if not stored:
+        constants.append(numpy_helper.from_array(np.array(1), "at"))
+    graph = helper.make_graph(nodes, "case", [at] if stored else [sequence], [more], initializer=constants)
+    path = tmp_path / "case.onnx"
+    onnx.save_model(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+def test_sequences_are_executed_and_compared(tmp_path):
+    model = load(str(listed(tmp_path)))
+    rng = np.random.default_rng(1)
+    given = [rng.standard_normal((3, 4)).astype(np.float32) for _ in range(2)]
+    found = verify(model, inputs={"s": given})
+    assert found.passed and found.layers_checked == 1
+    assert [check.name for check in found.others] == ["length of output more", *(f"output more[{i}]" for i in range(3))]
+    with pytest.raises(InputError, match="input s is no tensor: none is made up, it must be given"):
+        verify(model)
+
+    def wrong(nest, *rest):
+        return Ran(contract(nest, *rest).output + 1, counts(nest))
+
+    checks = {check.name: check.mismatch for check in verify(model, wrong, inputs={"s": given}).others}
+    assert {name for name, mismatch in checks.items() if mismatch} == {"output more[2]"}
+
+
+def test_a_sequence_of_constants(tmp_path):
+    found = verify(load(str(listed(tmp_path, stored=True))))
+    assert found.passed and found.layers_checked == 1 and len(found.others) == 4
+
+
+def test_text_is_compared(tmp_path):
+    """A number of classes becomes the name of one."""
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["x", "w"], ["y"], name="mm"),
+        node("ArgMax", ["y"], ["at"], axis=1, name="best"),
+        node("Gather", ["names", "at"], ["text"], name="names"),
+    ]
+    names = np.array(["cat", "dog", "owl"], object)
+    graph = helper.make_graph(
+        nodes,
+        "case",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (5, 4))],
+        [helper.make_tensor_value_info("text", TensorProto.STRING, None)],
+        initializer=[
+            numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "w"),
+            numpy_helper.from_array(names, "names"),
+        ],
+    )
+    path = tmp_path / "case.onnx"
+    onnx.save_model(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
+    model = load(str(path))
+    found = verify(model)
+    assert found.passed and found.outputs["text"].dtype == object
+
+    def wrong(nest, *rest):
+        return Ran(-contract(nest, *rest).output, counts(nest))
+
+    (mismatch,) = (check.mismatch for check in verify(model, wrong).others)
+    assert re.fullmatch(r"at \[\d,0\] '(cat|dog|owl)', not '(cat|dog|owl)'", mismatch)
 
 
 def test_unlike_counts_fail(small):

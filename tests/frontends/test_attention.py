@@ -88,7 +88,6 @@ def test_heads_that_share_nothing(tmp_path):
     # the scores are scaled as they leave the layer, and the softmax reads and writes them: nothing else is moved
     scores = BATCH * HEADS * 3 * 3
     assert moves(read) == {
-        "att/Mul_2": (((1, None),), ()),
         "att/rest": (((scores, None),), ((scores, None),)),
     }
 
@@ -101,15 +100,15 @@ def test_what_moves_with_a_cache_and_a_mask(tmp_path):
     found = moves(read)
     attached = [node for node in read.network.others if node.to]
     assert {node.to for node in attached} == {"att/scores"}
-    # the present keys and values are made, the mask is added, and the causal one is read as truth values
+    # the present keys and values are made and the mask is added; which keys come first is known without reading
     assert found["att/rest"] == (((kept, None),), ((kept, None),))
     assert [node.reads for node in attached] == [
-        ((1, None),),
+        (),
         ((BATCH * QUERIES * keys, None),),
-        ((QUERIES * keys, 8), (1, None)),
+        (),
     ]
-    assert found["att/rest_2"] == (((scores + 2, None),), ((scores, None),))  # with -infinity and 0
-    assert set(found) == {"att/rest", "att/rest_2", *(node.name for node in attached)}
+    assert found["att/rest_2"] == (((scores, None),), ((scores, None),))
+    assert set(found) == {"att/rest", "att/rest_2", attached[1].name}
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3])
@@ -308,6 +307,30 @@ def test_values_of_their_own_size(tmp_path):
     assert read.network.shapes["y"] == (BATCH, QUERIES, HEADS_MS * VALUES)
 
 
+@pytest.mark.parametrize("options", [{}, {"unidirectional": 1}])
+@pytest.mark.parametrize("mask", [None, int32([1, 0, 1], [0, 1, 1])])
+@pytest.mark.parametrize("each", [False, True], ids=["one scale", "a scale for each column"])
+def test_projected_from_integers(each, mask, options, tmp_path):
+    rng, columns = np.random.default_rng(0), 3 * QUERY
+    stored = {
+        "w": rng.integers(-20, 20, (WIDE, columns), np.int8),
+        "b": rng.standard_normal(columns).astype(np.float32),
+        "xs": np.array(0.05, np.float32),
+        "ws": np.array(rng.uniform(0.01, 0.02, columns if each else None), np.float32),
+        "m": mask,
+        "xz": np.array(100, np.uint8),
+        "wz": np.zeros(columns, np.int8) if each else np.array(3, np.int8),
+    }
+    types = {"x": TensorProto.UINT8}
+    inputs = {"x": (BATCH, QUERIES, WIDE), **stored}
+    proto = alone("QAttention", inputs, num_heads=HEADS_MS, domain=MS, opset=17, types=types, **options)
+    read = assert_model_equals_onnxruntime(proto, tmp_path)
+    projection, *others = read.network.layers
+    assert [tensor.bits for tensor in projection.nest.tensors] == [8, 8, None]
+    assert projection.nest.partial_bits == 32
+    assert [layer.name for layer in others] == ["att/scores", "att/values"]
+
+
 @pytest.mark.parametrize("past", [0, PAST])
 def test_projected_with_cache(past, tmp_path):
     more = {"past": (2, BATCH, HEADS_MS, past, SIZE)} if past else {}
@@ -320,7 +343,7 @@ def test_projected_with_cache(past, tmp_path):
     rests = [moved for name, moved in moves(read).items() if "/rest" in name]
     assert rests == [
         (((kept, None),), ((kept, None),)),
-        (((scores + 2, None),), ((scores, None),)),
+        (((scores, None),), ((scores, None),)),
     ]
 
 

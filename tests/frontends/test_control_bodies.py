@@ -69,6 +69,19 @@ def test_nothing_to_scan(axis, tmp_path):
     assert found.outputs["all"].shape == ((3, 0) if axis else (0, 3))
 
 
+def test_numbers_are_scanned(tmp_path):
+    """Slices of a list have no axes."""
+    inside = [node("Mul", ["item", "w"], ["p"]), node("Add", ["sum", "p"], ["next"]), node("Neg", ["next"], ["each"])]
+    kinds = [value(name, FLOAT, []) for name in ("sum", "item", "next", "each")]
+    body = helper.make_graph(inside, "body", kinds[:2], kinds[2:])
+    nodes = [
+        node("Scan", ["s", "x"], ["last", "all"], body=body, num_scan_inputs=1),
+        node("MatMul", ["all", "m"], ["y"]),
+    ]
+    proto = model(nodes, {"s": (), "x": (5,), "w": (), "m": (5, 2)}, ["last", "y"])
+    assert executed(loaded(proto, tmp_path), inputs=drawn(proto)).passed
+
+
 def test_a_branch_that_cannot_be_compiled_runs_as_it_is(tmp_path):
     """One branch multiplies by nothing, which is no layer."""
     bodies = {}

@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx_cases import assert_layer_equals_onnxruntime, loaded, model
 
 from mapper.errors import InputError
@@ -129,10 +129,12 @@ def test_refused(proto, words, tmp_path):
 
 
 def test_operators_that_multiply_without_a_family_are_kept_and_say_so(tmp_path):
-    inputs = {"x": (1, 2, 4, 4), "w": (3, 2, 3, 3), "offset": (1, 18, 2, 2)}
-    node = helper.make_node("DeformConv", list(inputs), ["y"], name="it", kernel_shape=[3, 3])
-    (node,) = loaded(model([node], inputs, ["y"], opset=19), tmp_path).network.nodes
+    inputs = {"x": (2, 3, 4), "router": (6, 5), "w": (5, 4, 7), "v": (5, 7, 4)}
+    node = helper.make_node("MoE", list(inputs), ["y"], name="it", domain="com.microsoft")
+    proto = model([node], inputs, ["y"], domains=["com.microsoft"])
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, inputs["x"]))
+    (node,) = loaded(proto, tmp_path).network.nodes
     elements = sum(math.prod(shape) for shape in inputs.values())
-    assert (node.name, node.op, node.nest) == ("it", "DeformConv", None)
-    assert (node.reads, node.writes) == (((elements, None),), ((12, None),))
+    assert (node.name, node.op, node.nest) == ("it", "MoE", None)
+    assert (node.reads, node.writes) == (((elements, None),), ((24, None),))
     assert node.note == "its multiply-accumulates are not counted"

@@ -18,7 +18,9 @@ def test_every_operator_of_the_standard_has_a_treatment():
     assert {name for name, text in found.items() if text.startswith("layer:")} == {*PRODUCTS, *REDUCTIONS}
     assert {name for name, text in found.items() if text.startswith("view")} == VIEWS
     assert set(found) >= SHAPE_READERS
-    assert {name for name, text in found.items() if "not counted" in text} == UNMAPPED & standard
+    uncounted = {name for name, text in found.items() if "not counted" in text}
+    assert uncounted and not uncounted & standard  # nothing of the standard is free
+    assert {name.rpartition(".")[2] for name in uncounted} < UNMAPPED
     assert found["Softmax"].startswith("data movement: reads")
     assert found["Relu"].startswith("attached")
 

@@ -144,3 +144,13 @@ def test_what_follows_a_pooling_is_attached_to_it(tmp_path):
     ]
     network = assert_model_equals_onnxruntime(model(nodes, {"x": (1, 3, 4, 4)}, ["y"]), tmp_path).network
     assert [(n.name, n.to, n.reads) for n in network.others] == [("gate", "pool", ()), ("scaled", "", ((51, None),))]
+
+
+def test_a_window_that_only_inference_sees(tmp_path):
+    """Before opset 22 ONNX infers two windows of two elements, of which the second would begin behind them."""
+    nodes = [helper.make_node("MaxPool", ["x"], ["y"], name="pool", ceil_mode=1, kernel_shape=[1, 1], strides=[2, 1])]
+    shapes = {"x": (2, 5, 2, 1)}
+    with pytest.raises(InputError, match=r"MaxPool node pool: .*\(2, 5, 1, 1\), not \(2, 5, 2, 1\) as ONNX infers"):
+        loaded(model(nodes, shapes, ["y"]), tmp_path)
+    read = assert_model_equals_onnxruntime(model(nodes, shapes, ["y"], opset=22), tmp_path)
+    assert read.network.shapes["y"] == (2, 5, 1, 1)

@@ -256,3 +256,24 @@ def test_an_input_that_is_missing(tmp_path):
         proto = quantized(op, (4, 9), {"xs": F32(1), "xz": np.array(3, U8)})
         with pytest.raises(InputError, match=f"{op} node q: . inputs are needed, it has 3 of them"):
             loaded(proto, tmp_path)
+
+
+def test_constant_weights_stay_integers_and_their_scales_are_read(tmp_path):
+    """Whether they are few, so that they could be folded, or many."""
+    for columns in (4, 2000):
+        rng = np.random.default_rng(0)
+        stored = {
+            "w": rng.integers(-9, 9, (8, columns), np.int8),
+            "s": rng.uniform(1, 2, columns).astype(np.float32),
+            "to": np.array([3, 8]),
+        }
+        nodes = [
+            helper.make_node("Reshape", ["x", "to"], ["r"]),
+            helper.make_node("DequantizeLinear", ["w", "s"], ["wf"], name="weights", axis=1),
+            helper.make_node("MatMul", ["r", "wf"], ["y"], name="mm"),
+        ]
+        read = assert_model_equals_onnxruntime(model(nodes, {"x": (3, 4, 2)}, ["y"], constants=stored), tmp_path)
+        (layer,) = read.network.layers
+        assert [tensor.bits for tensor in layer.nest.tensors] == [None, 8, None]
+        (weights,) = (node for node in read.network.others if node.name == "weights")
+        assert (weights.reads, weights.writes, weights.to) == (((columns, None),), (), "mm")

@@ -143,11 +143,11 @@ def test_traffic_of_a_step_is_the_inputs_part_the_gates_and_the_state(tmp_path):
     assert moved(loaded(recurrent("GRU", linear_before_reset=1), tmp_path)) == {
         "cell/input": (12, 0, 1),
         "cell/steps/recurrent": (12, 0, 3),  # the bias of R
-        "cell/rest": (3 * state + 3 * state + state + 1, state, 3),  # both parts of three gates, H and the number 1
+        "cell/rest": (3 * state + 3 * state + state, state, 3),  # both parts of three gates, and H
     }
     assert moved(loaded(recurrent("GRU"), tmp_path)) == {
         "cell/input": (12, 0, 1),
-        "cell/rest": (2 * state + 2 * state + state + 1, 3 * state, 3),  # writes r H, 1 - z and z H
+        "cell/rest": (2 * state + 2 * state + state, 3 * state, 3),  # writes r H, 1 - z and z H
         "cell/steps/hidden/recurrent": (3 * state, 0, 3),  # the inputs' part, 1 - z and z H
     }
 
@@ -166,8 +166,8 @@ def test_a_sequence_that_may_end_reads_its_states_and_whether_it_has(tmp_path):
     plain = moved(loaded(recurrent("LSTM"), tmp_path))
     masked = moved(loaded(recurrent("LSTM", lengths=(2, 3)), tmp_path))
     reads, writes, times = plain["cell/rest"]
-    # whether each of two sequences goes on, H, and the number 0; of H' and the output, which may differ, both
-    assert masked == {**plain, "cell/rest": (reads + 2 + state + 1, writes + state, times)}
+    # whether each of two sequences goes on, and H; of H' and the output, which may differ, both
+    assert masked == {**plain, "cell/rest": (reads + 2 + state, writes + state, times)}
     alone = moved(loaded(recurrent("LSTM", lengths=(2, 3), outputs=["", "Y_h"]), tmp_path))
     assert alone["cell/rest"] == (reads + 2 + state, writes, times)
 

@@ -110,5 +110,5 @@ def _first(body: Body, heads: Heads, length: int) -> Heads:
     """The first of them."""
     if heads.length == length:
         return heads
-    value = body("Slice", heads.value, *(body.integers(n) for n in (0, length, 2)))
-    return replace(heads, value=value, length=length)
+    first, _ = split(body, heads.value, [length, heads.length - length], 2)
+    return replace(heads, value=first, length=length)

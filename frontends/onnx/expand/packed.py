@@ -24,12 +24,17 @@ def matmul(body: Body) -> None:
     )
     if min(n, k, block) < 1:
         raise body.site.refuse(f"a product of N={n}, K={k} in blocks of {block} is none")
+    blocks = -(-k // block)
+    if body.site.shape(a)[-1] != k:
+        raise body.site.refuse(f"{a} of shape {body.site.shape(a)} does not have K={k}")
+    if (stored := body.site.shape(packed)) != (n, blocks, block * bits // 8):
+        raise body.site.refuse(f"{packed} has shape {stored}, not {(n, blocks, block * bits // 8)}")
     zeros, order, bias = (body.site.optional(index) for index in (3, 4, 5))
     whole = zeros is None or body.region.shapes.dtype(zeros) == np.uint8
     if bits not in (4, 8) or not whole or order is not None or told.get("weight_prepacked"):
         return
     body.opsets = [helper.make_opsetid("", OPSET)]
-    blocks, middle = -(-k // block), 2 ** (bits - 1)
+    middle = 2 ** (bits - 1)
     signed, unsigned = (TensorProto.INT4, TensorProto.UINT4) if bits == 4 else (TensorProto.INT8, TensorProto.UINT8)
 
     def unpacked(value: str, count: int) -> str:
