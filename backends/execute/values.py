@@ -78,6 +78,7 @@ def initial(
     }
     values = dict(known)
     fixed = set(settled(known))
+    counted = any(node.op_type == "GroupQueryAttention" for node in nodes)
     own = bool(region.inputs) and given.keys() >= set(region.inputs)
     for value in region.inputs if own else (*region.inputs, *known):
         if value in given:
@@ -91,7 +92,7 @@ def initial(
         dtype = known[value].dtype if value in known else region.shapes.dtype(value)
         if value in known and (uses & _KEPT or not _alike(known[value], weight=value in fan_in)):
             continue
-        values[value] = _drawn(rng, region.shapes(value), dtype, value in known, uses, fan_in.get(value))
+        values[value] = _drawn(rng, region.shapes(value), dtype, value in known, uses, fan_in.get(value), counted)
         fixed.discard(value)
     return frozenset(fixed), values
 
@@ -117,12 +118,14 @@ def _drawn(
     constant: bool,
     uses: set[tuple[str, int]],
     fan_in: int | None,
+    counted: bool,
 ) -> Array:
+    """`counted`: integers say how many words there are, and must fit what is read with them."""
     drawn: Array
     if not np.issubdtype(dtype, np.floating):
         wide = uses & {(op, 0) for op in _QUANTIZED}
         # token numbers, masks, conditions: 0 and 1 are nearly always valid
-        drawn = rng.integers(0, 100 if wide else 2, shape)
+        drawn = rng.integers(int(counted), 100 if wide else 2, shape)
     elif uses & _NEAR_ONE:
         drawn = rng.uniform(0.5, 1.5, shape)
     elif uses & _RECURRENT:  # keeps what is handed from step to step from growing

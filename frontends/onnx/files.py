@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frontends import survey
+from frontends.onnx import graph
+from frontends.onnx.registry import STANDARD_DOMAINS, UNOFFICIAL
 from frontends.onnx.shapes import condense
 from mapper.errors import InputError
 from mapper.spelling import did_you_mean
@@ -100,8 +102,9 @@ def check(proto: onnx.ModelProto, place: str) -> None:
     """Run ONNX's checker; InputError with its first complaint."""
     from onnx import checker
 
-    # Two complaints of the checker do not concern a mapping: inputs and outputs of the model without a shape, which the
-    # user or shape inference may supply, and weights that lie beside the file and are not there.
+    # Three complaints of the checker do not concern a mapping: inputs and outputs of the model without a shape, which
+    # the user or shape inference may supply, weights that lie beside the file and are not there, and operators that
+    # ONNX Runtime has in the domain of the standard.
     checked = _without_external(proto)
     values = [
         v.type.tensor_type for v in (*checked.graph.input, *checked.graph.output) if v.type.HasField("tensor_type")
@@ -109,6 +112,12 @@ def check(proto: onnx.ModelProto, place: str) -> None:
     shapeless = [tensor for tensor in values if not tensor.HasField("shape")]
     for tensor in shapeless:
         tensor.shape.SetInParent()
+    version = max((o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS), default=0)
+    nodes = (node for node in graph.all_nodes(checked.graph) if graph.is_standard(node))
+    others = [node for node in nodes if version < UNOFFICIAL.get(node.op_type, 0)]
+    for node in others:
+        node.domain = "of ONNX Runtime"
+    checked.opset_import.add(domain="of ONNX Runtime", version=1)
     try:
         checker.check_model(checked)
     except UnicodeDecodeError:  # the complaint quotes a name
@@ -118,6 +127,9 @@ def check(proto: onnx.ModelProto, place: str) -> None:
     finally:
         for tensor in shapeless:
             tensor.ClearField("shape")
+        for node in others:
+            node.domain = ""
+        checked.opset_import.pop()
 
 
 def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -123,7 +123,7 @@ class _Here:
         """The nodes, with the widths of layers as what is attached to them leaves them."""
         ends = {layer: value for value, layer in self.ends.items()}  # the last one counts
         self.nodes = [self._with_widths(node, ends[node.name]) if node.name in ends else node for node in self.nodes]
-        for name in dict.fromkeys(value for node in self.region.graph.node for value in (*node.input, *node.output)):
+        for name in dict.fromkeys(v for node in self.region.graph.node for v in (*graph.reads(node), *node.output)):
             if name and name not in self.shapes.others and self.shapes.known(name):
                 self.lowering.shapes.setdefault(self.label(name), self.shapes(name))
         self.lowering.stored.update(map(self.label, self.region.constant))

@@ -48,20 +48,42 @@ def merged(
         group = replace(
             rest,
             name=unique(rest.name),
-            inputs=tuple(label(value) for value in read if value not in region.invented),
+            inputs=tuple(dict.fromkeys(label(flow.whole(v)) for v in read if v not in region.invented)),
             outputs=tuple(map(label, written)),
             reads=region.moved(read),
             writes=region.moved(written),
             note=note,
         )
         groups.append((level, group))
-    results = set(region.outputs)
-    kept = [node for node in nodes if node.name not in movers]
-    for node in nodes:  # an output is made by some node, if only in another order
-        if node.name in movers and node.name not in flow.group and results.intersection(movers[node.name].output):
-            kept.append(replace(node, reads=(), writes=()))
-    order = [*groups, *((flow.before[owners[node.name]], node) for node in kept)]
-    return [node for _, node in sorted(order, key=lambda pair: pair[0])]
+    views = {n.name: n for n in region.graph.node if is_view(n, tuple(n.output), region.shapes.types)}
+    still = views | {name: node for name, node in movers.items() if name not in flow.group}
+    others = [n for n in region.graph.node if n.name not in movers and n.name not in views]
+    needed = {*region.outputs, *(value for node in others for value in graph.reads(node))}
+    kept: list[tuple[int, Node]] = []
+    for node in reversed(nodes):
+        if node.name in still:  # it makes what layers find in another order, or in part
+            if needed.isdisjoint(still[node.name].output):
+                continue
+            needed.update(graph.reads(still[node.name]))
+            node = replace(node, reads=(), writes=())
+        if node.name not in flow.group:
+            kept.append((flow.before[owners[node.name]], node))
+    return _in_order([node for _, node in sorted([*groups, *reversed(kept)], key=lambda pair: pair[0])])
+
+
+def _in_order(nodes: list[Node]) -> list[Node]:
+    """The nodes, each behind those that make what it reads, as near to their places as that allows."""
+    makers = {value: node for node in nodes for value in node.outputs}
+    ordered: dict[str, Node] = {}
+    pending = [(node, False) for node in reversed(nodes)]
+    while pending:
+        node, ready = pending.pop()
+        if ready:
+            ordered[node.name] = node
+        elif node.name not in ordered:
+            earlier = [makers[value] for value in reversed(node.inputs) if value in makers]
+            pending += [(node, True), *((maker, False) for maker in earlier if maker.name not in ordered)]
+    return list(ordered.values())
 
 
 class _Flow:
@@ -84,7 +106,7 @@ class _Flow:
             mover, view = node.name in movers, is_view(node, tuple(node.output), region.shapes.types)
             if mover and node.op_type == "Split":
                 root = self._root(reads[0])
-                self.wholes |= {value: self._whole(root) for value in node.output if value}
+                self.wholes |= {value: self.whole(root) for value in node.output if value}
             elif view or (mover and node.op_type in LAYOUT):
                 self.roots |= {value: self._root(reads[0]) for value in node.output if value}
             else:
@@ -103,15 +125,16 @@ class _Flow:
         made = dict.fromkeys(value for node in nodes for value in node.output if value)
         read = dict.fromkeys(self._root(value) for node in nodes for value in graph.reads(node))
         return (
-            tuple(value for value in read if self._whole(value) not in made),
+            tuple(value for value in read if self.whole(value) not in made),
             tuple(value for value in made if self.read_by.get(value, set()) - {level}),
         )
 
     def _root(self, value: str) -> str:
         return self.roots.get(value, value)
 
-    def _whole(self, root: str) -> str:
+    def whole(self, root: str) -> str:
+        """The value that one is a part of, or itself."""
         return self.wholes.get(root, root)
 
     def _read(self, value: str, reader: int | None) -> None:
-        self.read_by.setdefault(self._whole(self._root(value)), set()).add(reader)
+        self.read_by.setdefault(self.whole(self._root(value)), set()).add(reader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ UNMAPPED = frozenset(
     }
 )
 """Operators, of any domain, that multiply and accumulate; where they are not taken apart, the network says so."""
+
+UNOFFICIAL = {"LayerNormalization": 17, "SimplifiedLayerNormalization": math.inf}
+"""Operators that ONNX Runtime has in the domain of the standard, whichever version of it a model asks for, and from
+which version on the standard has them."""
 
 VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators that move nothing (Dropout as inference runs it)."""

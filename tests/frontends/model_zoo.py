@@ -47,7 +47,9 @@ class Builder:
 
     def model(self) -> onnx.ModelProto:
         graph = helper.make_graph(self.nodes, "main_graph", self.inputs, self.outputs, self.stored)
-        return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", self.opset)])
+        others = sorted({node.domain for node in self.nodes} - {""})
+        opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in others)]
+        return helper.make_model(graph, ir_version=8, opset_imports=opsets)
 
     # -- what exporters write for what they do not have an operator for --------------------------------------------
 
@@ -209,6 +211,51 @@ def gated_decoder(
         open_ = g("Mul", g("Mul", gate, g("Sigmoid", gate)), g("MatMul", y, g.weight(width, hidden)))
         x = g("Add", x, g("MatMul", open_, g.weight(hidden, width)))
     g.output("logits", g("MatMul", norm(x), g.weight(width, words)), "batch", "sequence", words)
+    return g.model()
+
+
+def generator(
+    width: int = 64, heads: int = 4, groups: int = 2, hidden: int = 80, words: int = 20, blocks: int = 2
+) -> onnx.ModelProto:
+    """Llama as ONNX Runtime generates text with it: its own operators, weights of 4 bits in blocks, and how many words
+    there are is the sum of the mask."""
+    g, size, ms = Builder(opset=17), width // heads, "com.microsoft"
+    ids = g.input("input_ids", "batch", "sequence", kind=INT64)
+    mask = g.input("attention_mask", "batch", "total", kind=INT64)
+    past = [[g.input(f"past_{i}.{n}", "batch", groups, "past", size) for n in ("key", "value")] for i in range(blocks)]
+    counted = g("ReduceSum", mask, g.constant([1]), keepdims=0)
+    last = g("Cast", g("Sub", counted, g.constant([1])), to=TensorProto.INT32)
+    total = g("Cast", g.size(mask, 1), to=TensorProto.INT32)
+    angles = np.outer(np.arange(64), 10.0 ** -np.arange(size // 2))
+    turns = g.constant(np.cos(angles)), g.constant(np.sin(angles))
+
+    def packed(x: str, k: int, n: int) -> str:
+        kept = g.constant(g.rng.integers(0, 256, (n, k // 16, 8)), np.uint8)
+        scales = g.constant(g.rng.uniform(0.01, 0.05, (n, k // 16)))
+        told = {"K": k, "N": n, "bits": 4, "block_size": 16}
+        return g("MatMulNBits", x, kept, scales, domain=ms, **told)
+
+    def norm(x: str, y: str) -> tuple[str, str]:
+        normal, *_, sum_ = g(
+            "SkipSimplifiedLayerNormalization", x, y, g.weight(width, around=1), outputs=4, domain=ms, epsilon=1e-6
+        )
+        return normal, sum_
+
+    x = g("Gather", g.weight(words, width), ids)
+    y = g("SimplifiedLayerNormalization", x, g.weight(width, around=1), axis=-1, epsilon=1e-6, stash_type=1)
+    for i, kept in enumerate(past):
+        qkv = packed(y, width, (heads + 2 * groups) * size)
+        told = {"num_heads": heads, "kv_num_heads": groups, "do_rotary": 1}
+        found, *present = g(
+            "GroupQueryAttention", qkv, "", "", *kept, last, total, *turns, outputs=3, domain=ms, **told
+        )
+        for name, value in zip(("key", "value"), present, strict=True):
+            g.output(f"present_{i}.{name}", value, "batch", groups, "total", size)
+        y, x = norm(x, packed(found, width, width))
+        gate = packed(y, width, hidden)
+        raised = g("Mul", g("Mul", gate, g("Sigmoid", gate)), packed(y, width, hidden))
+        y, x = norm(x, packed(raised, hidden, width))
+    g.output("logits", g("MatMul", y, g.weight(width, words)), "batch", "sequence", words)
     return g.model()
 
 

@@ -104,12 +104,15 @@ def test_matmul(left, right, turns, extents, tmp_path):
     (layer,) = read.network.layers
     assert (layer.name, layer.op, layer.nest) == ("f", "FusedMatMul", extents)
     # where an operand is turned is only where the layer finds its elements
-    assert [(node.op, node.to) for node in read.network.others] == [("Mul", "f")]
+    transposes = [node for node in read.network.others if not node.to]
+    assert {(node.op, node.reads, node.writes) for node in transposes} <= {("Transpose", (), ())}
+    assert [node.op for node in read.network.others if node.to] == ["Mul"]
 
 
 def test_matmul_by_one(tmp_path):
     read = assert_model_equals_onnxruntime(fused("TransposeMatMul", {"x": (4, 5), "w": (6, 5)}, transB=1), tmp_path)
-    (layer,) = read.network.nodes
+    turned, layer = read.network.nodes
+    assert (turned.op, turned.reads, turned.writes, turned.outputs) == ("Transpose", (), (), layer.inputs[1:])
     assert (layer.name, layer.op, layer.nest) == ("f", "TransposeMatMul", gemm(M=4, N=6, K=5))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from random import Random
 
 import model_zoo as zoo
@@ -17,6 +18,7 @@ from onnx_cases import executed, model, saved
 from random_models import Draw, inputs, spoil
 
 from frontends.onnx import OnnxModel, load
+from frontends.onnx.region import Region
 from mapper.errors import InputError, MapperError
 from mapper.inventory import inventory
 from mapper.ir import parse_network
@@ -38,7 +40,27 @@ def read(data: bytes, path, dims: dict[str, int] | None = None) -> OnnxModel | N
         return None
     assert parse_network(str(found.network)) == found.network
     assert len(inventory(found.network)["layers"]) == len(found.network.layers)
+    assert_connected(found)
     return found
+
+
+def assert_connected(found: OnnxModel) -> None:
+    """Each node follows those that make what it reads; what none makes is an input, of a body perhaps, or stored."""
+    network, made = found.network, set()
+    bodies = {name for region in regions(found.region) for name in region.inputs if name not in region.captured}
+    for node in network.nodes:
+        for value in node.inputs:
+            given = value in network.stored or any(value == name or value.endswith(f"/{name}") for name in bodies)
+            unknown = value not in network.shapes  # an odd constant, whose shape nobody needs
+            assert value in made or (value not in network.made and (given or unknown)), (node.name, value)
+        made.update(node.outputs)
+
+
+def regions(region: Region) -> Iterator[Region]:
+    yield region
+    for inner in region.inner.values():
+        for each in inner.values():
+            yield from regions(each)
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,14 @@ def gated_decoder(batch: int, sequence: int, past: int) -> Case:
     return Case(zoo.gated_decoder, dims, block + rows * d * words, 10, 3)
 
 
+def generator(batch: int, sequence: int, past: int) -> Case:
+    """Queries, keys and values are one product, with half as many heads for the keys; five with the gate in a block."""
+    rows, d, f, words, blocks = batch * sequence, 64, 80, 20, 2
+    block = 3 * rows * d * d + attention(rows, past + sequence, d) + 3 * rows * d * f
+    dims = {"batch": batch, "sequence": sequence, "past": past, "total": past + sequence}
+    return Case(zoo.generator, dims, blocks * block + rows * d * words, blocks * 7 + 1)
+
+
 def vit(batch: int) -> Case:
     """Nine patches of 4 x 4 and a class token; the head reads the token."""
     tokens, d, f, classes, blocks = 9 + 1, 8, 12, 5, 2
@@ -100,6 +108,7 @@ SMALL = {
     "encoder": encoder(2, 5),
     "decoder": decoder(2, 3, 4),
     "gated decoder": gated_decoder(2, 3, 4),
+    "generator": generator(2, 1, 4),
     "vit": vit(2),
     "unet": unet(1, 12, 8),
     "resized unet": unet(1, 11, 9, resize=True),
@@ -111,6 +120,8 @@ CASES = SMALL | {
     "decoder, a mask that is not small": decoder(1, 2, 70),
     "gated decoder, nothing before": gated_decoder(1, 4, 0),
     "gated decoder, one word after many": gated_decoder(3, 1, 5000),
+    "generator, nothing before": generator(2, 3, 0),
+    "generator, several words": generator(1, 3, 4),
     "vit, one image": vit(1),
     "unet, two images": unet(2, 8, 16),
     "resized unet, even": unet(2, 8, 12, resize=True),
@@ -125,6 +136,8 @@ def drawn(proto: onnx.ModelProto, dims: dict[str, int], seed: int = 0) -> dict[s
         shape = [dims[d.dim_param] if d.dim_param else d.dim_value for d in kind.shape.dim]
         real = kind.elem_type == zoo.FLOAT
         found[value.name] = rng.standard_normal(shape, np.float32) if real else rng.integers(0, 2, shape)
+    if "total" in dims:  # the words are counted by their mask: each sequence has one less than the one before it
+        found["attention_mask"] = 1 - np.tri(dims["batch"], dims["total"], -1, np.int64)[:, ::-1]
     return found
 
 

@@ -30,6 +30,8 @@ def embedding(body: Body) -> None:
 
 
 OUTLINES: Mapping[tuple[str, str], Callable[[Body], None]] = {
+    ("", "LayerNormalization"): like(0),
+    ("", "SimplifiedLayerNormalization"): like(0),
     ("com.microsoft", "BiasGelu"): like(0),
     ("com.microsoft", "EmbedLayerNormalization"): embedding,
     ("com.microsoft", "FastGelu"): like(0),
