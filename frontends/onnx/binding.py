@@ -105,4 +105,4 @@ def unpack(binding: Binding, array: Array, arrays: Mapping[str, Array]) -> Array
         y = result.alpha * y
     if result.bias is not None:
         y = y + result.beta * arrays[result.bias].reshape(result.bias_shape)
-    return y
+    return np.asarray(y)  # one number times another is no array any more

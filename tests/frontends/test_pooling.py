@@ -154,3 +154,12 @@ def test_a_window_that_only_inference_sees(tmp_path):
         loaded(model(nodes, shapes, ["y"]), tmp_path)
     read = assert_model_equals_onnxruntime(model(nodes, shapes, ["y"], opset=22), tmp_path)
     assert read.network.shapes["y"] == (2, 5, 1, 1)
+
+
+def test_a_mean_of_everything_is_handed_on(tmp_path):
+    """One number has no axes, and is an array still."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], name="mean", keepdims=0),
+        helper.make_node("Mul", ["m", "m"], ["y"], name="square"),
+    ]
+    assert_model_equals_onnxruntime(model(nodes, {"x": (2, 3)}, ["y"]), tmp_path)
