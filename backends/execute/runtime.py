@@ -17,6 +17,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 
 
+DISABLED = ("QDQSelectorActionTransformer", "MatmulTransposeFusion")
+"""Optimisations that change what is compared: the first makes integers of what stands between quantised operators and
+rounds otherwise, the second multiplies a transposed matrix by a vector and gets it wrong."""
+
+
 class Runtime:
     """ONNX Runtime, as its users run it.
 
@@ -86,7 +91,7 @@ class Runtime:
         if precise:
             options.add_session_config_entry("session.x64quantprecision", "1")
         return self._onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["QDQSelectorActionTransformer"]
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(DISABLED)
         )
 
 

@@ -67,14 +67,16 @@ def _check_fit(node: onnx.NodeProto, told: Mapping[str, Any]) -> None:
     """Raise InputError if a body has other inputs or outputs than its node needs, or a Scan other axes."""
     given, made = len(node.input) * (node.op_type != "If"), len(node.output) + (node.op_type == "Loop")
     for name in ("then_branch", "else_branch") if node.op_type == "If" else ("body",):
+        if not hasattr(told.get(name), "node"):
+            raise InputError(f"it has no {name}")
         found = len(told[name].input), len(told[name].output)
         if found != (given, made):
             older = node.op_type == "Scan" and found == (given - 1, made)
             what = f"its {name} has {found[0]} inputs and {found[1]} outputs, not {given} and {made}"
             raise InputError("Scan has batches before opset 9" if older else what)
     if node.op_type == "Scan":
-        count = int(told["num_scan_inputs"])
-        if not 1 <= count <= given:
+        count = told.get("num_scan_inputs")
+        if not isinstance(count, int) or not 1 <= count <= given:
             raise InputError(f"num_scan_inputs is {count}, it has {given} inputs")
         for kind, needed in (("input", count), ("output", made - given + count)):
             for name in (f"scan_{kind}_axes", f"scan_{kind}_directions"):

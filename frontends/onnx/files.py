@@ -91,7 +91,8 @@ def check_external(proto: onnx.ModelProto, folder: Path) -> None:
         if tensor.data_location == tensor.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
             root = folder.resolve()
-            if not location or "\0" in location or not (root / location).resolve().is_relative_to(root):
+            text = isinstance(location, str) and location and "\0" not in location  # a damaged file may have no text
+            if not text or not (root / location).resolve().is_relative_to(root):
                 raise InputError(
                     f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
                     hint="move it there",

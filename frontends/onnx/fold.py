@@ -84,7 +84,7 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
     elif _takes_little(node, values, shapes):
         inputs = {name: values[name] for name in graph.reads(node)}
         # what the evaluator cannot do stays a node
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
             found = ReferenceEvaluator(_single(proto, node, tuple(inputs))).run(None, inputs)
     if not found or not all(isinstance(value, np.ndarray | np.generic) for value in found):
         return {}

@@ -63,7 +63,8 @@ def load(
     except InputError as error:
         place = model if not error.place or error.place == model else f"{model}, {error.place}"
         # names in a damaged file may hold anything
-        raise InputError(_printable(error.message), place=_printable(place), hint=error.hint) from error
+        hint = _printable(error.hint) if error.hint else None
+        raise InputError(_printable(error.message), place=_printable(place), hint=hint) from error
     return OnnxModel(network, region, path, sha256)
 
 

@@ -78,7 +78,10 @@ class Shapes:
 
         if name in self.others or not self.types.get(name):
             raise InputError(f"{name} is no tensor")
-        return helper.tensor_dtype_to_np_dtype(self.types[name])
+        try:
+            return helper.tensor_dtype_to_np_dtype(self.types[name])
+        except KeyError:  # a damaged file
+            raise InputError(f"{name} is of type {self.types[name]}, which ONNX does not have") from None
 
     def moved(self, names: Iterable[str]) -> Elements:
         """The elements of these values, by their bits; nothing for one that is no tensor."""

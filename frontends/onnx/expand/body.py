@@ -67,11 +67,14 @@ class Body:
         return list(self.nodes[-1].output)
 
     def constant(self, array: Any, dtype: Any = None) -> str:
-        """A constant, by its values."""
+        """A constant, by its values; InputError if the type does not have them."""
         from onnx import numpy_helper
 
         name = f"{self.prefix}constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
+        try:
+            self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
+        except (OverflowError, NotImplementedError) as error:
+            raise self.site.refuse("its sizes do not fit 64 bits, or its values are no numbers") from error
         return name
 
     def integers(self, *values: int) -> str:

@@ -7,6 +7,7 @@ ONNX Runtime.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,7 +113,7 @@ class _Writer:
         self.shape, self.dtype = self.site.shape(x), body.region.shapes.dtype(x)
         if len(self.shape) != 3 or self.layout not in (0, 1):
             raise self.site.refuse(f"an input of shape {self.shape} in layout {self.layout} is not supported")
-        self.hidden = int(told.get("hidden_size") or self.site.shape(r)[-1])
+        self.hidden = int(told.get("hidden_size") or math.prod(self.site.shape(r)[-1:]))
         self.rows, self.batch = gates * self.hidden, self.shape[1 - self.layout]
         self._check_shapes()
         self.functions = self._functions(functions)
