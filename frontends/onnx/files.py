@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frontends import survey
 from frontends.onnx import graph
@@ -85,14 +85,28 @@ def _parse(data: bytes, place: str) -> onnx.ModelProto:
     return proto
 
 
+def check_text(proto: onnx.ModelProto) -> None:
+    """InputError for names that are no text: a damaged file may hold any bytes."""
+    names: list[Any] = []
+    for source in graph.all_graphs(proto.graph):
+        values = (*source.input, *source.output, *source.value_info)
+        names += (v.name for v in values)
+        names += (dim.dim_param for v in values for dim in v.type.tensor_type.shape.dim)
+        names += (name for node in source.node for name in (node.name, node.op_type, node.domain))
+        names += (name for node in source.node for name in (*node.input, *node.output))
+        names += (tensor.name for tensor in source.initializer)
+        names += (entry.value for tensor in source.initializer for entry in tensor.external_data)
+    if not all(isinstance(name, str) for name in names):  # what is no text comes as bytes
+        raise InputError("a name in the model is not UTF-8 text")
+
+
 def check_external(proto: onnx.ModelProto, folder: Path) -> None:
     """InputError for weights stored beside the file whose place is not inside the model's folder."""
     for tensor in proto.graph.initializer:
         if tensor.data_location == tensor.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
             root = folder.resolve()
-            text = isinstance(location, str) and location and "\0" not in location  # a damaged file may have no text
-            if not text or not (root / location).resolve().is_relative_to(root):
+            if not location or "\0" in location or not (root / location).resolve().is_relative_to(root):
                 raise InputError(
                     f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
                     hint="move it there",

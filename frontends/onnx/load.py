@@ -47,6 +47,7 @@ def load(
     """
     proto, path, sha256 = files.read(model)
     try:
+        files.check_text(proto)
         if proto.functions:
             from onnx import inliner
 

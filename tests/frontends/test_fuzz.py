@@ -6,7 +6,6 @@ import tracemalloc
 from collections.abc import Iterator
 from random import Random
 
-import model_zoo as zoo
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx_cases import executed, model, saved
 from random_models import Draw, inputs, spoil
+from test_model_zoo import SMALL
 
 from frontends.onnx import OnnxModel, load
 from frontends.onnx.region import Region
@@ -23,11 +23,7 @@ from mapper.errors import InputError, MapperError
 from mapper.inventory import inventory
 from mapper.ir import parse_network
 
-ZOO = [
-    build().SerializeToString()
-    for build in (zoo.encoder, zoo.decoder, zoo.gated_decoder, zoo.vit, zoo.unet, zoo.quantized_cnn)
-]
-DIMS = {"batch": 1, "sequence": 2, "past": 3, "height": 8, "width": 8}
+ZOO = [(case.build().SerializeToString(), case.dims) for case in SMALL.values()]
 
 
 def read(data: bytes, path, dims: dict[str, int] | None = None) -> OnnxModel | None:
@@ -104,15 +100,16 @@ def test_spoilt_models(path, seed):
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=2)), min_size=1, max_size=3),
     st.integers(-1, 1),
 )
-def test_damaged_models(path, data, changes, longer):
+def test_damaged_models(path, model, changes, longer):
     """Bytes replaced; one put in or left out."""
+    data, dims = model
     damaged = bytearray(data)
     for position, new in changes:
         position %= len(damaged)
         damaged[position : position + len(new)] = new
     if longer:
         damaged[position : position + (longer < 0)] = b"" if longer < 0 else b"x"
-    read(bytes(damaged), path, DIMS if all(name.encode() in damaged for name in DIMS) else None)
+    read(bytes(damaged), path, dims)
 
 
 # -- what is too large -------------------------------------------------------------------------------------------------
@@ -206,16 +203,16 @@ def test_values_that_are_none(tmp_path):
 
 def test_files_that_are_no_models(path, tmp_path):
     tensor = numpy_helper.from_array(np.ones((3, 4), np.float32), "w")
-    good, cycle, missing = (onnx.load_model_from_string(ZOO[0]) for _ in range(3))
+    good, cycle, missing = (onnx.load_model_from_string(ZOO[0][0]) for _ in range(3))
     cycle.graph.node[3].input[0] = cycle.graph.node[-1].output[0]
     del missing.graph.initializer[5]
     for data in (
-        *(ZOO[0][: len(ZOO[0]) * part // 16] for part in range(16)),
+        *(ZOO[0][0][: len(ZOO[0][0]) * part // 16] for part in range(16)),
         *(other.SerializeToString() for other in (tensor, good.graph, good.graph.node[0], good.opset_import[0])),
         *(cycle.SerializeToString(), missing.SerializeToString()),
         *(b"\x89PNG\r\n\x1a\n" + bytes(99), b"PK\x03\x04" + bytes(99), b"{}", b"\n", b"\xff" * 99, b"import onnx\n"),
     ):
-        assert read(data, path, DIMS) is None
+        assert read(data, path, ZOO[0][1]) is None
     for place in (tmp_path, tmp_path / "none.onnx", "\0", "a" * 5000, ""):
         with pytest.raises(InputError):
             load(str(place))

@@ -27,7 +27,7 @@ def attention(body: Body) -> None:
     q, k, v = _operands(body)
     if site.optional(5) is None:
         raise site.refuse("it is not told how long the sequences are")
-    buffer = site.shape(site.inputs[3])[2] if site.optional(3) else 0
+    buffer = _length(body, site.optional(3))
     total = site.constants.get(site.optional(6) or "")
     length = buffer + k.length if total is None else int(total.reshape(-1)[0])
     before: str | None = None  # how many keys there were, for each of the batch; none if all are new
@@ -68,6 +68,15 @@ def _operands(body: Body) -> tuple[Heads, Heads, Heads]:
     return q, k, v
 
 
+def _length(body: Body, past: str | None) -> int:
+    """How many keys or values of before there is room for."""
+    if past is None:
+        return 0
+    if len(shape := body.site.shape(past)) != 4:
+        raise body.site.refuse(f"{past} has shape {shape}, not four axes")
+    return shape[2]
+
+
 def _places(body: Body, q: Heads, before: str | None) -> str:
     """The positions of the new keys: [batch, length]."""
     places = body.reshape(body.places(q.length), 1, q.length)
@@ -91,7 +100,7 @@ def _rotated(body: Body, heads: Heads, places: str) -> Heads:
 
 def _cached(body: Body, fresh: Heads, past: str | None, before: str | None, kept: int) -> Heads:
     """The new keys behind those of before, in a tensor of so many, zero where there is none."""
-    buffer = body.site.shape(past)[2] if past else 0
+    buffer = _length(body, past)
     if not buffer and kept == fresh.length:
         return fresh
     everything = fresh.after(body, past)
