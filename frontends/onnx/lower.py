@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from frontends.onnx import control, einsum, graph
+from frontends.onnx import control, einsum, graph, traffic
 from frontends.onnx.binding import Binding
 from frontends.onnx.expand import EXPANSIONS, expansion
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
 from frontends.onnx.inference import top, within
 from frontends.onnx.merge import Label, merged
 from frontends.onnx.region import Region
-from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, is_view
+from frontends.onnx.registry import ELEMENTWISE, UNMAPPED, is_view
 from frontends.onnx.site import Lowered, Site
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Network, Node, Reduction
@@ -252,7 +252,7 @@ class _Here:
             self._node(node.name, node.op_type, inputs, outputs, reads=self.region.moved(inputs[1:]), to=reader.name)
         else:
             self.movers.append(node)
-            reads = () if node.op_type in SHAPE_READERS else self.region.moved(inputs)
+            reads = self.region.moved(traffic.read(node, self.region))
             self._node(
                 node.name, node.op_type, inputs, outputs, reads=reads, writes=self.region.moved(outputs), note=note
             )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from frontends.onnx import graph
+from frontends.onnx import graph, traffic
 from frontends.onnx.region import Region
 from frontends.onnx.registry import VIEWS, is_view
 from mapper.ir import Node
@@ -93,7 +93,7 @@ class _Flow:
     """
 
     def __init__(self, region: Region, movers: Mapping[str, onnx.NodeProto]) -> None:
-        self.movers = movers
+        self.region, self.movers = region, movers
         self.before: dict[str, int] = {}
         self.group: dict[str, int] = {}
         self.roots: dict[str, str] = {}  # by value that is another one in another order, that one
@@ -119,15 +119,17 @@ class _Flow:
         for value in region.outputs:
             self._read(value, None)
 
-    def moved(self, level: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The values that a group reads, and that it writes."""
+    def moved(self, level: int) -> tuple[dict[str, int], tuple[str, ...]]:
+        """The elements that a group reads of values, and the values that it writes."""
         nodes = [self.movers[name] for name, at in self.group.items() if at == level]
         made = dict.fromkeys(value for node in nodes for value in node.output if value)
-        read = dict.fromkeys(self._root(value) for node in nodes for value in graph.reads(node))
-        return (
-            tuple(value for value in read if self.whole(value) not in made),
-            tuple(value for value in made if self.read_by.get(value, set()) - {level}),
-        )
+        found: dict[str, int] = {}
+        for node in nodes:
+            for value, n in traffic.read(node, self.region).items():
+                root = self._root(value)
+                if self.whole(root) not in made:
+                    found[root] = min(self.region.shapes.elements(root), found.get(root, 0) + n)
+        return found, tuple(value for value in made if self.read_by.get(value, set()) - {level})
 
     def _root(self, value: str) -> str:
         return self.roots.get(value, value)

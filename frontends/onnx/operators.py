@@ -11,6 +11,7 @@ from frontends.onnx.control import OPERATORS as CONTROL_FLOW
 from frontends.onnx.expand import EXPANSIONS
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
 from frontends.onnx.registry import ELEMENTWISE, SHAPE_READERS, UNMAPPED, VIEWS
+from frontends.onnx.traffic import PICKED
 
 LAYER = "layer: a loop nest"
 REDUCTION = "layer: a loop nest of one operand where axes and outputs allow, else data movement"
@@ -23,6 +24,7 @@ CONTROL = (
     "its bodies are compiled: a branch that is known, else both; a loop as often as it runs, with a note if unknown"
 )
 SHAPE = "data movement: writes its output, reads no elements"
+PICKING = "data movement: reads what it picks, writes its outputs"
 MOVEMENT = "data movement: reads its inputs, writes its outputs"
 
 
@@ -53,6 +55,7 @@ def _treatment(name: str) -> str:
         (ATTACHED, ELEMENTWISE),
         (CONTROL, CONTROL_FLOW),
         (SHAPE, SHAPE_READERS),
+        (PICKING, {op for domain, op in PICKED if not domain}),
     )
     return next((text for text, names in groups if name in names), MOVEMENT)
 

@@ -61,9 +61,10 @@ class Region:
         """The small constants that are stored in it."""
         return small_values(self.graph)
 
-    def moved(self, names: Iterable[str]) -> Elements:
-        """The elements of these values that are somewhere in memory, by their bits."""
-        return self.shapes.moved(name for name in names if name not in self.invented)
+    def moved(self, values: Iterable[str] | Mapping[str, int]) -> Elements:
+        """The elements of these values, or so many of them, by their bits: of those that are somewhere in memory."""
+        counts = values if isinstance(values, Mapping) else {name: self.shapes.elements(name) for name in values}
+        return self.shapes.by_bits({name: n for name, n in counts.items() if name not in self.invented})
 
     def all_bindings(self) -> Iterator[tuple[str, Binding]]:
         """The bindings of its layers and of those inside it, by name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -83,11 +83,11 @@ class Shapes:
         except KeyError:  # a damaged file
             raise InputError(f"{name} is of type {self.types[name]}, which ONNX does not have") from None
 
-    def moved(self, names: Iterable[str]) -> Elements:
-        """The elements of these values, by their bits; nothing for one that is no tensor."""
+    def by_bits(self, counts: Mapping[str, int]) -> Elements:
+        """So many elements of these values, by their bits."""
         found: dict[int | None, int] = {}
-        for name in names:
-            found[self.bits(name)] = found.get(self.bits(name), 0) + self.elements(name)
+        for name, n in counts.items():
+            found[self.bits(name)] = found.get(self.bits(name), 0) + n
         return tuple((n, bits) for bits, n in found.items() if n)
 
     def _unknown(self, message: str) -> InputError:
