@@ -47,13 +47,10 @@ def fold(proto: onnx.ModelProto, shapes: Known) -> bool:
             kept += _branch(source, node, bool(np.all(values[node.input[0]])))
         else:
             kept.append(node)
-    copies = [type(node).FromString(node.SerializeToString()) for node in kept]
     folded = len(kept) < len(source.node) or any(a is not b for a, b in zip(kept, source.node, strict=False))
-    del source.node[:]
-    source.node.extend(copies)
+    graph.keep(source.node, kept)
     # what was inferred of a value before it was computed, maybe less than its shape, would go before what is stored
-    for value in [value for value in source.value_info if value.name in values]:
-        source.value_info.remove(value)
+    graph.keep(source.value_info, [value for value in source.value_info if value.name not in values])
     return folded
 
 

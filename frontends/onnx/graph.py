@@ -124,10 +124,14 @@ def sort(graph: onnx.GraphProto) -> None:
         done.update(node.output)
     if not ordered:
         order = _topological(graph, producer)
-        nodes = [graph.node[i] for i in order]
-        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
+        keep(graph.node, [graph.node[i] for i in order])
+
+
+def keep(messages: Any, kept: Iterable[Any]) -> None:
+    """Make a repeated field consist of these messages, which may be some of its own."""
+    copies = [type(message).FromString(message.SerializeToString()) for message in kept]
+    del messages[:]
+    messages.extend(copies)
 
 
 def _topological(graph: onnx.GraphProto, producer: dict[str, int]) -> list[int]:

@@ -96,6 +96,7 @@ class _Here:
         self.ends: dict[str, str] = {}  # by value, the layer whose output it is once what is attached has worked on it
         self.movers: list[onnx.NodeProto] = []  # nodes of this region that are data movement of their own
         self.owners: dict[str, str] = {}  # by node of the network, the node of this region that it comes from
+        self.places: dict[str, int] = {}  # likewise, where it stands
 
     def add(self, node: onnx.NodeProto) -> None:
         """Lower a node."""
@@ -116,8 +117,9 @@ class _Here:
                 raise
             # a nest that refuses its extents, or a shape that is missing, does not know its node
             raise InputError(error.message, place=graph.place(node), hint=error.hint) from error
-        for made in self.nodes[before:]:
+        for place, made in enumerate(self.nodes[before:], before):
             self.owners[made.name] = self.owners.get(made.to, node.name)
+            self.places[made.name] = place
 
     def finished(self) -> list[Node]:
         """The nodes, with the widths of layers as what is attached to them leaves them."""
@@ -265,7 +267,6 @@ class _Here:
         """
         if node.op_type not in ELEMENTWISE or not graph.is_standard(node) or len(outputs) != 1:
             return None
-        order = {made.name: index for index, made in enumerate(self.nodes)}
         own = [
             value
             for value in inputs
@@ -273,7 +274,7 @@ class _Here:
             and self.shapes.elements(value) == self.shapes.elements(outputs[0])
             and not (_few(self.shapes.bits(value)) and not _few(self.shapes.bits(outputs[0])))
         ]
-        return max(own, key=lambda value: order.get(self.ends[value], -1), default=None)
+        return max(own, key=lambda value: self.places.get(self.ends[value], -1), default=None)
 
     def _single(self, values: tuple[str, ...]) -> bool:
         """Whether a value is the output of a layer and has one reader."""

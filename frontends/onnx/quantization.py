@@ -46,9 +46,7 @@ def fuse(proto: onnx.ModelProto) -> None:
     nodes = [made.get(node.name, node) for node in source.node if node.name not in groups.absorbed]
     read = {value for node in nodes for value in graph.reads(node)} | {v.name for v in source.output}
     nodes = [node for node in nodes if node.op_type != "DequantizeLinear" or read.intersection(node.output)]
-    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
-    del source.node[:]
-    source.node.extend(copies)
+    graph.keep(source.node, nodes)
     for domain in {node.domain for node in made.values()} - {opset.domain for opset in proto.opset_import} - {""}:
         proto.opset_import.append(helper.make_opsetid(domain, 1))
 

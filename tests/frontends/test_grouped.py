@@ -121,6 +121,7 @@ def test_what_moves(tmp_path):
     ("options", "words"),
     [
         ({"num_heads": 3}, "does not have 3 heads"),
+        ({"total": 3}, "there are 4 new keys, and 3 in all"),
         ({"kv_num_heads": 0}, "3 tensors of 4 and 0 heads"),
     ],
 )

@@ -29,7 +29,9 @@ def attention(body: Body) -> None:
         raise site.refuse("it is not told how long the sequences are")
     buffer = _length(body, site.optional(3))
     total = site.constants.get(site.optional(6) or "")
-    length = buffer + k.length if total is None else int(total.reshape(-1)[0])
+    length = buffer + k.length if total is None else int(total.sum())  # of one number
+    if length < k.length:
+        raise site.refuse(f"there are {k.length} new keys, and {length} in all")
     before: str | None = None  # how many keys there were, for each of the batch; none if all are new
     ends = body("Cast", body.reshape(site.inputs[5], q.batch, 1, 1, 1), to=TensorProto.INT64)  # the last key of each
     if buffer and length != k.length:
