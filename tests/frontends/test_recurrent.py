@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.case import node as standard
 from onnx.backend.test.case.node import gru, lstm, rnn  # noqa: F401, reading them registers their cases
 from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model, run_onnxruntime
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from frontends.onnx.expand import expansion
 from frontends.onnx.inference import top
@@ -403,3 +404,37 @@ def test_a_direction_that_the_weights_do_not_have(tmp_path):
     proto.graph.node[0].attribute.append(helper.make_attribute("direction", "bidirectional"))
     with pytest.raises(InputError, match=re.escape("W has shape (1, 12, 5), not (2, 12, 5)")):
         loaded(proto, tmp_path)
+
+
+# -- as integers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("options", [{}, {"states": True}, {"lengths": (2, 3)}, {"peepholes": True}, {"bias": False}])
+@pytest.mark.parametrize("each", [False, True], ids=["one scale", "a scale for each column"])
+def test_an_lstm_quantised_as_it_runs(each, options, direction, tmp_path):
+    """By ONNX Runtime's own quantiser, to the value: the states of a step are quantised all together."""
+    source, target = tmp_path / "source.onnx", tmp_path / "target.onnx"
+    onnx.save_model(recurrent("LSTM", direction=direction, **options), source)
+    quantize_dynamic(source, target, per_channel=each, weight_type=QuantType.QInt8)
+    proto = onnx.load(target)
+    assert [node.op_type for node in proto.graph.node] == ["DynamicQuantizeLSTM"]
+    if "lengths" in options and direction != "forward":  # which steps come together is not what it is elsewhere
+        for value in proto.graph.output:
+            shape = (T, 2 if direction == "bidirectional" else 1, B, H)
+            value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape[value.name != "Y" :]))
+        (node,) = loaded(proto, tmp_path).network.nodes
+        assert node.note == "its multiply-accumulates are not counted"
+        return
+    read = loaded(proto, tmp_path)
+    found = executed(read)
+    assert found.passed and not found.uncompared, found.failure
+    assert layers(read) == {
+        name.replace("cell", "cell_quant"): (layer, times)
+        for name, (layer, times) in layers(loaded(onnx.load(source), tmp_path)).items()
+    }
+    for layer in read.network.layers:
+        assert [tensor.bits for tensor in layer.nest.tensors] == [8, 8, None]
+        assert layer.nest.partial_bits == 32
+    assert not [node.note for node in read.network.nodes if node.note]

@@ -42,6 +42,7 @@ EXPANSIONS: Mapping[tuple[str, str], Writer] = {
     ("", "QLinearMatMul"): quantized.matmul,
     ("", "RNN"): recurrent.rnn,
     ("com.microsoft", "Attention"): attention.projected,
+    ("com.microsoft", "DynamicQuantizeLSTM"): recurrent.dynamic_lstm,
     ("com.microsoft", "DynamicQuantizeMatMul"): quantized.dynamic_matmul,
     ("com.microsoft", "FusedConv"): fused.conv,
     ("com.microsoft", "FusedGemm"): fused.gemm,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from frontends.onnx.expand.body import Body
+from frontends.onnx.expand.quantized import scaled
 
 Step = Callable[[Body, str, Sequence[str]], list[str]]
 """Writes a step into a body: of the inputs' part of the gates and the states before it, the states after it."""
@@ -47,6 +48,18 @@ def lstm(body: Body) -> None:
     _Writer(body, 4, ("Sigmoid", "Tanh", "Tanh"), states=("h", "c")).write(_lstm)
 
 
+def dynamic_lstm(body: Body) -> None:
+    """DynamicQuantizeLSTM of com.microsoft: the same with W and R as integers, which each have a scale and a zero point
+    for each direction, or for each column of it; the inputs and the states are quantised as their values ask for.
+
+    Sequences of several lengths are not taken apart if a direction is backward: their last steps come first together,
+    which decides what is quantised together.
+    """
+    if body.site.optional(4) and body.site.attributes.get("direction", "forward") != "forward":
+        return
+    _Writer(body, 4, ("Sigmoid", "Tanh", "Tanh"), states=("h", "c"), integers=True).write(_lstm)
+
+
 @dataclass(frozen=True)
 class _Function:
     """An activation, what it is told of alpha and beta, and the bound of what it is given (None: there is none)."""
@@ -69,11 +82,30 @@ class _Function:
 
 
 @dataclass(frozen=True)
+class _Weight:
+    """A weight of a direction: [rows, columns], or where it has a scale integers [columns, rows]."""
+
+    value: str
+    scale: str = ""
+    zero: str = ""
+
+    def times(self, body: Body, x: str, name: str, bias: str = "") -> str:
+        """The product with [.., columns], in a layer of that name, plus a bias [rows]."""
+        if not self.scale:
+            return body("Gemm", x, self.value, bias, name=name, transB=1)
+        body("DynamicQuantizeLinear", x, outputs=3)
+        x, x_scale, x_zero = body.last
+        product = body("MatMulInteger", x, self.value, x_zero, self.zero, name=name)
+        product = scaled(body, product, body("Mul", x_scale, self.scale))
+        return body("Add", product, bias) if bias else product
+
+
+@dataclass(frozen=True)
 class _Direction:
     """What the steps of a direction need besides the inputs' part: the weight R, its bias ("" if that is in the inputs'
     part), the peepholes ("" without), the functions, the number of hidden values and their type."""
 
-    weight: str
+    weight: _Weight
     bias: str
     peepholes: str
     functions: Sequence[_Function]
@@ -82,7 +114,7 @@ class _Direction:
 
     def recurrent(self, body: Body, state: str) -> str:
         """The product of the state by R."""
-        return body("Gemm", state, self.weight, self.bias, name="recurrent", transB=1)
+        return self.weight.times(body, state, "recurrent", self.bias)
 
     def rest(self, body: Body, value: str) -> str:
         """1 less a value."""
@@ -92,7 +124,8 @@ class _Direction:
 class _Writer:
     """Writes a node with so many gates, with these states, and these functions unless the node names others.
 
-    If they are `apart`, the biases of W and R are added to the products of each.
+    If they are `apart`, the biases of W and R are added to the products of each. If W and R are `integers`, they come
+    with scales and zero points.
     """
 
     def __init__(
@@ -103,8 +136,9 @@ class _Writer:
         *,
         states: tuple[str, ...] = ("h",),
         apart: bool = False,
+        integers: bool = False,
     ) -> None:
-        self.body, self.site, self.states, self.apart = body, body.site, states, apart
+        self.body, self.site, self.states, self.apart, self.integers = body, body.site, states, apart, integers
         told, (x, _, r) = self.site.attributes, body.required(3)
         direction, self.layout = str(told.get("direction", "forward")), int(told.get("layout", 0))
         if direction not in _LABELS:
@@ -113,7 +147,8 @@ class _Writer:
         self.shape, self.dtype = self.site.shape(x), body.region.shapes.dtype(x)
         if len(self.shape) != 3 or self.layout not in (0, 1):
             raise self.site.refuse(f"an input of shape {self.shape} in layout {self.layout} is not supported")
-        self.hidden = int(told.get("hidden_size") or math.prod(self.site.shape(r)[-1:]))
+        columns = self.site.shape(r)[1:2] if integers else self.site.shape(r)[-1:]
+        self.hidden = int(told.get("hidden_size") or math.prod(columns))
         self.rows, self.batch = gates * self.hidden, self.shape[1 - self.layout]
         self._check_shapes()
         self.functions = self._functions(functions)
@@ -122,7 +157,8 @@ class _Writer:
 
     def write(self, cell: Callable[[Body, _Direction], Step]) -> None:
         """Write it, with the steps that `cell` makes of a direction."""
-        operands = zip(*(self._each(index) for index in (1, 2, 3, 7)), strict=True)
+        weights = (self._weights(index, 8 + 2 * number) for number, index in enumerate((1, 2)))
+        operands = zip(*weights, *(self._each(index) for index in (3, 7)), strict=True)
         first = zip(*(self._first(5 + index) for index in range(len(self.states))), strict=True)
         ends = [self._direction(n, cell, *each) for n, each in enumerate(zip(operands, first, strict=True))]
         for index, axis in enumerate((1 + self.layout, *[self.layout] * len(self.states))):
@@ -130,7 +166,11 @@ class _Writer:
             self.body.result(index, self.body("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0])
 
     def _direction(
-        self, n: int, cell: Callable[[Body, _Direction], Step], operands: Sequence[str], first: Sequence[str]
+        self,
+        n: int,
+        cell: Callable[[Body, _Direction], Step],
+        operands: tuple[_Weight, _Weight, str, str],
+        first: Sequence[str],
     ) -> list[str]:
         """The outputs of all steps of a direction, and the states after the last."""
         body = self.body
@@ -140,7 +180,7 @@ class _Writer:
             bias, later = _parts(body, bias, 2)
             if not self.apart:
                 bias, later = body("Add", bias, later), ""
-        product = body("Gemm", self.x, weight, bias, name=f"{self.labels[n]}input", transB=1)
+        product = weight.times(body, self.x, f"{self.labels[n]}input", bias)
         given = {"x": body.reshape(product, *self.shape[:2], self.rows)}
         step = cell(body, _Direction(recurrent, later, peepholes, self.functions[n], self.hidden, self.dtype))
 
@@ -177,6 +217,12 @@ class _Writer:
         parts = _parts(self.body, value, count, axis) if count > 1 else [value]
         return [self.body("Squeeze", part, self.body.integers(axis)) for part in parts]
 
+    def _weights(self, index: int, scale: int) -> list[_Weight]:
+        """What each direction has of a weight; its scales are at the index `scale`, its zero points behind."""
+        if not self.integers:
+            return [_Weight(value) for value in self._each(index)]
+        return [_Weight(*parts) for parts in zip(*(self._each(i) for i in (index, scale, scale + 1)), strict=True)]
+
     def _first(self, index: int) -> list[str]:
         """What each direction has of a state before the first step."""
         if self.site.optional(index) is None:
@@ -201,8 +247,11 @@ class _Writer:
         """Raise InputError if an input has another shape than X and the attributes ask for."""
         count = len(self.labels)
         state = (self.batch, count, self.hidden) if self.layout else (count, self.batch, self.hidden)
-        weights = [(count, self.rows, self.shape[2]), (count, self.rows, self.hidden), (count, 2 * self.rows)]
-        for index, shape in enumerate([*weights, (self.batch,), state, state, (count, 3 * self.hidden)], 1):
+        weights = [(count, self.rows, self.shape[2]), (count, self.rows, self.hidden)]
+        if self.integers:
+            weights = [(n, columns, rows) for n, rows, columns in weights]
+        others = [(count, 2 * self.rows), (self.batch,), state, state, (count, 3 * self.hidden)]
+        for index, shape in enumerate([*weights, *others], 1):
             value = self.site.optional(index)
             if value and self.site.shape(value) != shape:
                 raise self.site.refuse(f"{value} has shape {self.site.shape(value)}, not {shape}")
@@ -250,8 +299,8 @@ def _gru(body: Body, own: _Direction) -> Step:
     f, g = own.functions
     linear, candidate = _linear(body), ""
     if not linear:  # the product for n waits for r
-        body("Split", own.weight, body.integers(2 * own.hidden, own.hidden), outputs=2)
-        own, candidate = replace(own, weight=body.last[0]), body.last[1]
+        body("Split", own.weight.value, body.integers(2 * own.hidden, own.hidden), outputs=2)
+        own, candidate = replace(own, weight=_Weight(body.last[0])), body.last[1]
 
     def step(body: Body, x: str, states: Sequence[str]) -> list[str]:
         (h,) = states
