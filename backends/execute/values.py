@@ -76,6 +76,10 @@ def initial(
         for layer in model.network.layers
         if layer.nest is not None and layer.nest.macs
     }
+    # what parts and bodies are made of, or will compute themselves of what is stored
+    taken = {value for inner in region.inner.values() for each in inner.values() for value in each.captured}
+    taken &= region.small.keys()
+    taken |= {value for node in region.graph.node if node.op_type == "DequantizeLinear" for value in node.output}
     values = dict(known)
     fixed = set(settled(known))
     counted = any(node.op_type == "GroupQueryAttention" for node in nodes)
@@ -89,9 +93,9 @@ def initial(
                 continue
             raise InputError(f"input {value} is no tensor: none is made up, it must be given")
         uses = readers.get(value, set())
-        dtype = known[value].dtype if value in known else region.shapes.dtype(value)
-        if value in known and (uses & _KEPT or not _alike(known[value], weight=value in fan_in)):
+        if value in known and (value in taken or uses & _KEPT or not _alike(known[value], weight=value in fan_in)):
             continue
+        dtype = known[value].dtype if value in known else region.shapes.dtype(value)
         values[value] = _drawn(rng, region.shapes(value), dtype, value in known, uses, fan_in.get(value), counted)
         fixed.discard(value)
     return frozenset(fixed), values
@@ -162,7 +166,7 @@ def constants(region: Region, wanted: Iterable[str], runtime: Runtime, folder: P
         if value not in needed:
             needed.add(value)
             pending += graph.reads(makers[value]) if value in makers else ()
-    known = outer | {name: array for name, array in stored(region, folder).items() if name in needed}
+    known = {name: array for name, array in stored(region, folder).items() if name in needed} | outer
     made = [value for value in asked if value not in known]
     if made:
         nodes = [node for node in source.node if needed.intersection(node.output)]
@@ -182,4 +186,9 @@ def stored(region: Region, folder: Path) -> Arrays:
         except Exception as error:  # a file that is missing or too short, a damaged tensor: they have no common base
             what = " ".join(str(error).split())
             raise InputError(f"the values of the weight {tensor.name} cannot be read: {what}") from error
+    for sparse in region.graph.sparse_initializer:
+        values, at = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        dense = np.zeros(sparse.dims, values.dtype)
+        dense[np.unravel_index(at, dense.shape) if at.ndim == 1 else tuple(at.T)] = values
+        found[sparse.values.name] = dense
     return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frontends import survey
 from frontends.onnx import graph
+from frontends.onnx.fold import SMALL
 from frontends.onnx.registry import STANDARD_DOMAINS, UNOFFICIAL
 from frontends.onnx.shapes import condense
 from mapper.errors import InputError
@@ -111,6 +114,18 @@ def check_external(proto: onnx.ModelProto, folder: Path) -> None:
                     f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
                     hint="move it there",
                 )
+
+
+def read_small(proto: onnx.ModelProto, folder: Path) -> None:
+    """Read the few elements of shapes and axes that are stored beside the file, if they are there."""
+    from onnx import external_data_helper
+
+    for tensor in proto.graph.initializer:
+        if tensor.data_location == tensor.EXTERNAL and math.prod(tensor.dims) <= SMALL:
+            with contextlib.suppress(Exception):  # what is missing or too short is said when it is needed
+                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+                tensor.data_location = tensor.DEFAULT
+                del tensor.external_data[:]
 
 
 def check(proto: onnx.ModelProto, place: str) -> None:

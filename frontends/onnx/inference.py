@@ -56,7 +56,8 @@ def within(
     for value in copy.output:
         value.type.tensor_type.ClearField("shape")
     graph.sort(copy)
-    proto, shapes = _inferred(helper.make_model(copy, ir_version=outer.proto.ir_version, opset_imports=list(opsets)))
+    version = max(outer.proto.ir_version, 4)  # from which on initializers need not be inputs as well
+    proto, shapes = _inferred(helper.make_model(copy, ir_version=version, opset_imports=list(opsets)))
     graph.name_nodes(proto.graph, taken, prefix)
     constant = graph.constants(proto.graph, outer.constant.intersection(captured))
     invented = constant - _following(copy, outer.constant.intersection(captured) - outer.invented) if parts else ()

@@ -43,7 +43,7 @@ def load(
     `values` inputs a number for good, such as one that chooses a branch.
 
     Raises InputError for what is missing, no ONNX model, broken, of unknown shape or multiplies in a way that is not
-    supported. Weights stored beside the file are not read.
+    supported. Of what is stored beside the file only small tensors are read, which may be shapes.
     """
     proto, path, sha256 = files.read(model)
     try:
@@ -56,6 +56,7 @@ def load(
         graph.sort(proto.graph)
         files.check(proto, model)
         files.check_external(proto, path.parent)
+        files.read_small(proto, path.parent)
         quantization.fuse(proto)
         override(proto, shapes or {}, dims or {}, values or {})
         network, region = lower(proto, model if model in files.short_names() else path.stem)

@@ -11,8 +11,9 @@ from frontends.onnx import control, einsum, graph, traffic
 from frontends.onnx.binding import Binding
 from frontends.onnx.expand import EXPANSIONS, expansion
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
+from frontends.onnx.fold import rename
 from frontends.onnx.inference import top, within
-from frontends.onnx.merge import Label, merged
+from frontends.onnx.merge import LAYOUT, Label, merged
 from frontends.onnx.region import Region
 from frontends.onnx.registry import ELEMENTWISE, UNMAPPED, is_view
 from frontends.onnx.site import Lowered, Site
@@ -23,6 +24,9 @@ from mapper.ir.network import Elements
 if TYPE_CHECKING:
     import onnx
 
+
+_STORED = (2, 3, 6)
+"""ONNX's numbers of the types that the parts of an operator may dequantise: int8, uint8 and int32."""
 
 ACCUMULATOR_BITS = 32
 """Of products of integers, as ONNX defines ConvInteger and MatMulInteger."""
@@ -85,11 +89,13 @@ class _Here:
         self.lowering, self.region, self.label = lowering, region, label
         self.times, self.whole, self.note = times, whole, note
         self.shapes = region.shapes
-        self.used = graph.used(region.graph)
         self.readers = Counter(value for node in region.graph.node for value in graph.reads(node))
         self.readers.update(region.outputs)
         self.makers = {value: node for node in region.graph.node for value in node.output}
-        self.fed = {v for node in region.graph.node if _is_product(node) for v in node.input}
+        self.reading: dict[str, list[onnx.NodeProto]] = {}
+        for node in region.graph.node:
+            for value in graph.reads(node):
+                self.reading.setdefault(value, []).append(node)
         self.nodes: list[Node] = []
         self.bindings: dict[str, Binding] = {}
         self.inner: dict[str, dict[str, Region]] = {}
@@ -176,12 +182,17 @@ class _Here:
 
     def _operand_bits(self, value: str) -> int | None:
         """The bits of what a layer reads: of the integers that are its operand, if they are dequantised for it."""
-        maker = self.makers.get(value)
-        return self.shapes.bits(maker.input[0] if maker and maker.op_type == "DequantizeLinear" else value)
+        origin = value
+        while (maker := self.makers.get(origin)) is not None and self._only_moves(maker):
+            origin = maker.input[0]
+        if maker is not None and maker.op_type == "DequantizeLinear" and self.only_fed(origin):
+            return self.shapes.bits(maker.input[0])
+        return self.shapes.bits(value)
 
     # -- nodes made of others ----------------------------------------------------------------------------------------
 
     def _parts(self, node: onnx.NodeProto, body: onnx.GraphProto, opsets: list[onnx.OperatorSetIdProto]) -> None:
+        self._with_integers(node, body)
         inner = within(self.region, body, (), f"{node.name}/", self.lowering.taken, opsets, parts=True)
         layers = [part for part in inner.graph.node if _is_product(part)]
         if len(layers) == 1 and not any(part.op_type in control.OPERATORS for part in inner.graph.node):
@@ -192,6 +203,20 @@ class _Here:
         self.inner[node.name] = {"": found.region}
         self.ends |= {value: layer for value, layer in found.ends.items() if value in node.output}
 
+    def _with_integers(self, node: onnx.NodeProto, body: onnx.GraphProto) -> None:
+        """Put what makes floats of stored weights of a node into its body, which then reads the integers."""
+        makers = [self.makers[v] for v in graph.reads(node) if v in self.makers and v in self.region.constant]
+        makers = [
+            maker
+            for maker in makers
+            if maker.op_type == "DequantizeLinear"
+            and not any(a.name == "block_size" for a in maker.attribute)  # younger than the opset of bodies
+            and self.shapes.types.get(maker.input[0]) in _STORED
+            and self.shapes.bits(maker.input[1]) is None
+        ]
+        own = {maker.output[0]: f"{node.name}/{maker.output[0]}" for maker in makers}
+        graph.keep(body.node, [rename(part, lambda name: own.get(name, name)) for part in (*makers, *body.node)])
+
     def _control(self, node: onnx.NodeProto) -> None:
         try:
             nodes, inner, note = self._bodies(node)
@@ -200,7 +225,7 @@ class _Here:
             return
         self.nodes += nodes
         self.inner[node.name] = inner
-        outputs = tuple(value for value in node.output if value in self.used)
+        outputs = tuple(value for value in node.output if value in self.region.used)
         self._node(node.name, node.op_type, graph.reads(node), outputs, note=note)
 
     def _bodies(self, node: onnx.NodeProto) -> tuple[list[Node], dict[str, Region], str]:
@@ -240,7 +265,7 @@ class _Here:
     def _move(self, node: onnx.NodeProto, note: str) -> None:
         """A node that moves data: nothing if it is a view, other operands only if it is attached to a layer."""
         inputs = graph.reads(node)
-        outputs = tuple(value for value in node.output if value in self.used) or tuple(node.output[:1])
+        outputs = tuple(value for value in node.output if value in self.region.used) or tuple(node.output[:1])
         if is_view(node, outputs, self.shapes.types):
             if self._single(inputs[:1]):
                 self.ends[outputs[0]] = self.ends[inputs[0]]
@@ -249,8 +274,7 @@ class _Here:
             layer = self.ends[outputs[0]] = self.ends[value]
             others = self.region.moved(name for name in inputs if name != value)
             self._node(node.name, node.op_type, inputs, outputs, reads=others, to=layer)
-        elif node.op_type == "DequantizeLinear" and self.only_fed(outputs[0]):
-            reader = next(n for n in self.region.graph.node if outputs[0] in n.input)
+        elif node.op_type == "DequantizeLinear" and (reader := self._fed(outputs[0])) is not None:
             self._node(node.name, node.op_type, inputs, outputs, reads=self.region.moved(inputs[1:]), to=reader.name)
         else:
             self.movers.append(node)
@@ -281,10 +305,26 @@ class _Here:
         return bool(values) and values[0] in self.ends and self.readers[values[0]] == 1
 
     def only_fed(self, value: str) -> bool:
-        """Whether only layers read a value."""
-        return value in self.fed and self.readers[value] == sum(
-            _is_product(node) for node in self.region.graph.node if value in node.input
-        )
+        """Whether only layers read a value, a constant maybe in another order."""
+        return self._fed(value) is not None
+
+    def _fed(self, value: str) -> onnx.NodeProto | None:
+        """The first layer that reads a value, if nothing else does."""
+        nodes = self.reading.get(value, ())
+        if not nodes or value in self.region.outputs:
+            return None
+        found: list[onnx.NodeProto | None] = []
+        for node in nodes:
+            if self._only_moves(node):
+                found += (self._fed(made) for made in node.output if made)
+            else:
+                found.append(node if _is_product(node) else None)
+        return found[0] if found and all(found) else None
+
+    def _only_moves(self, node: onnx.NodeProto) -> bool:
+        """Whether a node brings a constant into another order, or takes a part of it, which is then stored so."""
+        moves = node.op_type in LAYOUT or node.op_type in ("Slice", "Split")
+        return moves and graph.is_standard(node) and node.output[0] in self.region.constant
 
     def _node(
         self,

@@ -123,12 +123,14 @@ class _Flow:
         """The elements that a group reads of values, and the values that it writes."""
         nodes = [self.movers[name] for name, at in self.group.items() if at == level]
         made = dict.fromkeys(value for node in nodes for value in node.output if value)
-        found: dict[str, int] = {}
+        picked: dict[tuple[str, ...], int] = {}  # by value and by what says where
         for node in nodes:
             for value, n in traffic.read(node, self.region).items():
-                root = self._root(value)
-                if self.whole(root) not in made:
-                    found[root] = min(self.region.shapes.elements(root), found.get(root, 0) + n)
+                if self.whole(root := self._root(value)) not in made:
+                    picked[root, node.op_type, *node.input[1:]] = n
+        found: dict[str, int] = {}
+        for (root, *_), n in picked.items():
+            found[root] = min(self.region.shapes.elements(root), found.get(root, 0) + n)
         return found, tuple(value for value in made if self.read_by.get(value, set()) - {level})
 
     def _root(self, value: str) -> str:

@@ -23,7 +23,7 @@ ATTACHED = "attached to the layer whose outputs it works on, else data movement:
 CONTROL = (
     "its bodies are compiled: a branch that is known, else both; a loop as often as it runs, with a note if unknown"
 )
-SHAPE = "data movement: writes its output, reads no elements"
+SHAPE = "folded: shapes are known"
 PICKING = "data movement: reads what it picks, writes its outputs"
 MOVEMENT = "data movement: reads its inputs, writes its outputs"
 

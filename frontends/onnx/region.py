@@ -57,6 +57,17 @@ class Region:
         return tuple(v.name for v in self.graph.output)
 
     @cached_property
+    def values(self) -> frozenset[str]:
+        """All its values."""
+        made = (value for node in self.graph.node for value in node.output)
+        return frozenset((*made, *graph.initializers(self.graph), *(v.name for v in self.graph.input)))
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """The values that a node reads or that it returns."""
+        return frozenset(graph.used(self.graph))
+
+    @cached_property
     def small(self) -> Mapping[str, Array]:
         """The small constants that are stored in it."""
         return small_values(self.graph)

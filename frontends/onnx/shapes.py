@@ -183,16 +183,13 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
 def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
     """The model with inferred shapes.
 
-    Constants too intricate for ONNX's own inference are folded first, and an If whose condition turns out to be
-    constant is replaced by the branch that is taken.
+    Small constants are folded: axes and numbers of trips are read of them, and some are too intricate for ONNX's own
+    inference. An If whose condition turns out to be constant is replaced by the branch that is taken.
     """
     inferred, shapes = _infer(proto)
-    while True:
-        unknown = not all(shapes.known(name) for name in graph.used(inferred.graph))
-        choices = any(node.op_type == "If" and graph.is_standard(node) for node in inferred.graph.node)
-        if not (unknown or choices) or not fold(inferred, shapes):
-            return inferred, shapes
+    while fold(inferred, shapes):
         inferred, shapes = _infer(inferred)
+    return inferred, shapes
 
 
 def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:

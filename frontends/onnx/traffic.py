@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from frontends.onnx import graph
-from frontends.onnx.registry import SHAPE_READERS
 
 if TYPE_CHECKING:
     import onnx
@@ -23,8 +22,6 @@ Picks = Callable[["onnx.NodeProto", "Region"], int]
 def read(node: onnx.NodeProto, region: Region) -> dict[str, int]:
     """Elements that a node reads of each value; InputError if they depend on a shape that is unknown."""
     domain = "" if graph.is_standard(node) else node.domain
-    if not domain and node.op_type in SHAPE_READERS:
-        return {}
     picked = PICKED.get((domain, node.op_type), {})
     all_of = {value: region.shapes.elements(value) for value in graph.reads(node)}
     found = dict.fromkeys(all_of, 0)
@@ -35,36 +32,36 @@ def read(node: onnx.NodeProto, region: Region) -> dict[str, int]:
     return {value: n if value in node.input else all_of[value] for value, n in found.items()}
 
 
-def _as_output(node: onnx.NodeProto, region: Region) -> int:
-    """One for each element of the output."""
-    return region.shapes.elements(node.output[0])
-
-
 def _outputs(node: onnx.NodeProto, region: Region) -> int:
-    """One for each element of all outputs."""
-    return sum(region.shapes.elements(value) for value in node.output if value)
+    """One for each element of the outputs that are used."""
+    return sum(region.shapes.elements(value) for value in node.output if value in region.used)
 
 
-def _angles(cache: int) -> Picks:
-    """The angles of each position, which all heads share, of the cache at this input."""
+def _angles(cache: int, places: int) -> Picks:
+    """Those of each position, which all heads share, of the cache at this input; at `places` are the positions, those
+    of each of the batch, or where it begins for all of them."""
 
     def picks(node: onnx.NodeProto, region: Region) -> int:
         shape, stored = region.shapes(node.input[0]), region.shapes(node.input[cache])
-        if len(shape) not in (3, 4) or not stored:  # a damaged model
+        if places >= len(node.input) or not node.input[places] or len(shape) not in (3, 4) or not stored:
             return math.prod(stored)
-        return shape[0] * shape[-2] * stored[-1]  # [batch, heads, length, size], or without heads
+        given = region.shapes(node.input[places])
+        positions = math.prod(given) if len(given) == 2 else shape[-2]  # [batch, heads, length, size], or without heads
+        return positions * stored[-1]
 
     return picks
 
 
 PICKED: Mapping[tuple[str, str], Mapping[int, Picks]] = {
-    ("", "Gather"): {0: _as_output},
-    ("", "GatherElements"): {0: _as_output},
-    ("", "GatherND"): {0: _as_output},
-    ("", "RotaryEmbedding"): {index: _angles(index) for index in (1, 2)},
-    ("", "Slice"): {0: _as_output},
+    ("", "Gather"): {0: _outputs},
+    ("", "GatherElements"): {0: _outputs},
+    ("", "GatherND"): {0: _outputs},
+    ("", "RotaryEmbedding"): {index: _angles(index, 3) for index in (1, 2)},
+    ("", "Slice"): {0: _outputs},
     ("", "Split"): {0: _outputs},
-    (MS, "EmbedLayerNormalization"): dict.fromkeys((2, 3, 4), _as_output),
-    (MS, "RotaryEmbedding"): {index: _angles(index) for index in (2, 3)},
+    (MS, "EmbedLayerNormalization"): dict.fromkeys(
+        (2, 3, 4), lambda node, region: region.shapes.elements(node.output[0])
+    ),
+    (MS, "RotaryEmbedding"): {index: _angles(index, 1) for index in (2, 3)},
 }
 """By domain and name, the inputs of which an operator reads no more than it picks."""

@@ -83,6 +83,7 @@ def grouped(
         pytest.param({"do_rotary": 1, "positions": True}, id="rotated, positions of its own"),
         pytest.param({"before": 5, "new": 3, "softcap": 2.0, "scale": 0.3}, id="capped and scaled"),
         pytest.param({"before": 5, "new": 1, "bias": True}, id="bias"),
+        pytest.param({"smooth_softmax": -1, "qk_output": 0, "k_quant_type": "NONE"}, id="defaults"),
         pytest.param({"before": 8, "new": 1, "total": 5, "dtype": np.float16}, id="half precision"),
     ],
 )
@@ -107,12 +108,14 @@ def test_values(options, tmp_path):
 def test_what_moves(tmp_path):
     """A step of a decoder reads the keys and values of before and the new ones, and writes the present ones once."""
     network = loaded(grouped(before=8, new=1, total=5)[0], tmp_path).network
-    moved = {node.name: (node.reads, node.writes) for node in network.others if node.reads or node.writes}
+    moved = {node.op: (node.reads, node.writes) for node in network.others if node.to}
+    moved |= {node.name: (node.reads, node.writes) for node in network.others if not node.to and node.writes}
     past, fresh, scores = GROUPS * 8 * SIZE, GROUPS * SIZE, HEADS * 5
     assert moved == {
         # and the last key of the sequence, from which follows which keys the query sees
         "att/rest": (((1, 32), (2 * (past + fresh), None)), ((2 * past, None), (5, 8))),
-        "att/Where_42": (((5, 8),), ()),
+        "Mul": ((), ()),
+        "Where": (((5, 8),), ()),
         "att/rest_2": (((scores, None),), ((scores, None),)),
     }
 
@@ -130,9 +133,12 @@ def test_bad_input(options, words, tmp_path):
         loaded(grouped(**options)[0], tmp_path)
 
 
-def test_what_is_not_taken_apart_says_so(tmp_path):
-    proto, _ = grouped(smooth_softmax=1)
-    for value, shape in zip(proto.graph.output, ((1, 4, 64), (1, 2, 4, 16), (1, 2, 4, 16)), strict=True):
-        value.CopyFrom(helper.make_tensor_value_info(value.name, 1, shape))
-    (node,) = loaded(proto, tmp_path).network.nodes
+@pytest.mark.parametrize(
+    "told", [{"smooth_softmax": 1}, {"causal": 0}, {"local_window_size": 3, "sliding_window_cache": 1}]
+)
+def test_what_is_not_taken_apart_says_so(told, tmp_path):
+    proto, _ = grouped(before=2, packed=True, **told)
+    network = loaded(proto, tmp_path).network
+    (node,) = network.nodes
     assert node.note == "its multiply-accumulates are not counted"
+    assert [network.shapes[name] for name in ("y", "keys", "values")] == [(1, 4, 64), *[(1, 2, 6, 16)] * 2]

@@ -187,9 +187,8 @@ def test_data_movement(tmp_path):
         "dropout": ((), ()),
         "masked": (elements(12), ((12, None), (12, 8))),  # a mask is of bytes
         "cast": (elements(12, 8), elements(12)),
-        "shape": ((), elements(2, 64)),
         "prelu": (elements(16), elements(12)),
-        "split": (elements(12), elements(6)),
+        "split": (elements(6), elements(6)),  # of the part that is used
     }
 
 
@@ -358,7 +357,7 @@ def test_weights_outside_the_folder_are_refused(tmp_path):
 
 def test_missing_weights_are_named_when_they_are_needed(tmp_path):
     proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": (2, 64)}, ["y"],
-                  constants={"w": np.ones((64, 3), np.float32)})  # fmt: skip
+                  constants={"w": np.ones((64, 300), np.float32)})  # fmt: skip
     onnx.save_model(proto, tmp_path / "case.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     read = load(str(tmp_path / "case.onnx"))
     (tmp_path / "w.bin").write_bytes(b"short")

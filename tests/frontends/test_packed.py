@@ -62,6 +62,15 @@ def test_what_is_not_taken_apart_says_so(options, tmp_path):
     assert node.writes == ((3 * 8, None),)
 
 
+def test_weights_that_are_not_constant_are_not_taken_apart(tmp_path):
+    proto = packed()
+    (codes,) = (t for t in proto.graph.initializer if t.name == "B")
+    proto.graph.initializer.remove(codes)
+    proto.graph.input.append(helper.make_tensor_value_info("B", 2, codes.dims))
+    (node,) = loaded(proto, tmp_path).network.nodes
+    assert node.note == "its multiply-accumulates are not counted"
+
+
 def test_it_runs_between_layers(tmp_path):
     """The shape of its output is known although ONNX's inference does not know it."""
     proto = packed(n=64)

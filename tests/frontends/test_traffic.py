@@ -26,7 +26,6 @@ def ints(*values):
         ("Slice", {"x": TABLE}, {"from": ints(4), "to": ints(7)}, {}, 3 * 8),
         ("Split", {"x": TABLE}, {}, {"num_outputs": 2}, 1000 * 8),
         ("Softmax", {"x": TABLE}, {}, {}, 1000 * 8),
-        ("Shape", {"x": TABLE}, {}, {}, 0),
         ("Max", {"x": TABLE, "y": (8,)}, {}, {}, 1000 * 8 + 8),
         ("RotaryEmbedding", {"x": (2, 4, 3, 16), "cos": (500, 8), "sin": (500, 8)}, {"at": ints([0] * 3, [0] * 3)}, {},
          2 * 4 * 3 * 16 + 2 * (2 * 3 * 8)),
@@ -38,8 +37,6 @@ def test_reads(op, inputs, constants, told, reads, tmp_path):
     outputs = ["z", "z2"] if op == "Split" else ["z"]
     node = helper.make_node(op, [*inputs, *constants], outputs, name="it", **told)
     proto = model([node], inputs, outputs, constants=constants, opset=23)
-    if op == "Shape":
-        proto.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
     (found,) = (n for n in loaded(proto, tmp_path).network.nodes if n.name == "it")
     read = {bits: n for n, bits in found.reads}
     assert read.get(None, 0) == reads
@@ -51,7 +48,13 @@ def test_rotations_of_onnx_runtime(tmp_path):
     node = helper.make_node("RotaryEmbedding", ["x", "at", "cos", "sin"], ["z"], name="it", domain=MS)
     proto = model([node], inputs, ["z"], constants={"at": ints(7)}, domains=[MS])
     (found,) = loaded(proto, tmp_path).network.nodes
-    assert found.reads == ((2 * 4 * 3 * 16 + 2 * (2 * 3 * 8), None), (1, 64))
+    assert found.reads == ((2 * 4 * 3 * 16 + 2 * (3 * 8), None), (1, 64))  # the same for both of the batch
+
+
+def test_parts_that_nobody_wants(tmp_path):
+    node = helper.make_node("Split", ["x"], ["a", "b", "c"], name="it", axis=1, num_outputs=3)
+    (found,) = loaded(model([node], {"x": (8, 9)}, ["b"], opset=23), tmp_path).network.nodes
+    assert (found.reads, found.writes) == (((8 * 3, None),), ((8 * 3, None),))
 
 
 def test_embeddings_of_onnx_runtime(tmp_path):

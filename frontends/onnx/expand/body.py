@@ -43,10 +43,17 @@ class Body:
         """Add a node; the name of its output, or of the first of several, which `last` lists."""
         from onnx import helper
 
-        made = [f"{self.prefix}{op}_{len(self.nodes)}" + (f".{i}" if i else "") for i in range(outputs)]
+        made = [self._named(f"{op}_{len(self.nodes)}" + (f".{i}" if i else "")) for i in range(outputs)]
         node = helper.make_node(op, [value or "" for value in inputs], made, name=name, **attributes)
         self.nodes.append(node)
         return made[0]
+
+    def _named(self, name: str) -> str:
+        """A value of that name, after the node's, which the model does not have."""
+        name = f"{self.prefix}{name}"
+        while name in self.region.values:
+            name += "'"
+        return name
 
     def required(self, count: int) -> list[str]:
         """The node's first inputs; InputError if it has fewer."""
@@ -70,7 +77,7 @@ class Body:
         """A constant, by its values; InputError if the type does not have them."""
         from onnx import numpy_helper
 
-        name = f"{self.prefix}constant_{len(self.constants)}"
+        name = self._named(f"constant_{len(self.constants)}")
         try:
             self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         except (OverflowError, NotImplementedError) as error:

@@ -9,7 +9,16 @@ import numpy as np
 from frontends.onnx.expand.attention import Heads, Weigh, attend, split
 from frontends.onnx.expand.body import Body
 
-_OTHERS = ("smooth_softmax", "qk_output", "k_quant_type", "v_quant_type", "kv_cache_bit_width")
+_OTHERS = {
+    "causal": (1,),
+    "k_quant_type": ("NONE",),
+    "kv_cache_bit_width": (0,),
+    "qk_output": (0,),
+    "sliding_window_cache": (0,),
+    "smooth_softmax": (-1, 0),
+    "v_quant_type": ("NONE",),
+}
+"""Attributes that ask for something else unless they have one of these values."""
 
 
 def attention(body: Body) -> None:
@@ -17,21 +26,18 @@ def attention(body: Body) -> None:
 
     The keys and values of before may stand in a buffer that is longer than they are. How many there are with the new
     ones is what the input for it says, if that is constant; else the buffer is full. What else the operator can (a
-    smooth softmax, sinks, a cache of few bits) is not taken apart.
+    smooth softmax, sinks, a cache of few bits or of a window only, keys behind the query) is not taken apart.
     """
     from onnx import TensorProto
 
     site, told = body.site, body.site.attributes
-    if any(told.get(name) not in (None, 0, "NONE") for name in _OTHERS) or any((*site.inputs[11:], *site.outputs[3:])):
+    others = any(told.get(name, known[0]) not in known for name, known in _OTHERS.items())
+    if others or any((*site.inputs[11:], *site.outputs[3:])):
         return
     q, k, v = _operands(body)
     if site.optional(5) is None:
         raise site.refuse("it is not told how long the sequences are")
-    buffer = _length(body, site.optional(3))
-    total = site.constants.get(site.optional(6) or "")
-    length = buffer + k.length if total is None else int(total.sum())  # of one number
-    if length < k.length:
-        raise site.refuse(f"there are {k.length} new keys, and {length} in all")
+    buffer, length = _length(body, site.optional(3)), _total(body, k)
     before: str | None = None  # how many keys there were, for each of the batch; none if all are new
     ends = body("Cast", body.reshape(site.inputs[5], q.batch, 1, 1, 1), to=TensorProto.INT64)  # the last key of each
     if buffer and length != k.length:
@@ -77,6 +83,25 @@ def _length(body: Body, past: str | None) -> int:
     if len(shape := body.site.shape(past)) != 4:
         raise body.site.refuse(f"{past} has shape {shape}, not four axes")
     return shape[2]
+
+
+def _total(body: Body, k: Heads) -> int:
+    """How many keys there are, with the new ones."""
+    total = body.site.constants.get(body.site.optional(6) or "")
+    length = _length(body, body.site.optional(3)) + k.length if total is None else int(total.sum())  # of one number
+    if length < k.length:
+        raise body.site.refuse(f"there are {k.length} new keys, and {length} in all")
+    return length
+
+
+def outline(body: Body) -> None:
+    """What it makes in any of its forms."""
+    q, k, _ = _operands(body)
+    kept = max(_total(body, k), _length(body, body.site.optional(3)))
+    dtype = body.region.shapes.dtype(body.site.inputs[0])
+    body.result(0, body.full(0, dtype, q.batch, q.length, q.heads * q.size))
+    for index in (1, 2):
+        body.result(index, body.full(0, dtype, k.batch, k.heads, kept, k.size))
 
 
 def _places(body: Body, q: Heads, before: str | None) -> str:

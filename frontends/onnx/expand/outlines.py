@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from frontends.onnx.expand import packed
+from frontends.onnx.expand import grouped, packed
 from frontends.onnx.expand.body import Body
 
 
@@ -36,6 +36,7 @@ OUTLINES: Mapping[tuple[str, str], Callable[[Body], None]] = {
     ("com.microsoft", "EmbedLayerNormalization"): embedding,
     ("com.microsoft", "FastGelu"): like(0),
     ("com.microsoft", "Gelu"): like(0),
+    ("com.microsoft", "GroupQueryAttention"): grouped.outline,
     ("com.microsoft", "MatMulNBits"): packed.outline,
     ("com.microsoft", "QuickGelu"): like(0),
     ("com.microsoft", "RotaryEmbedding"): like(0),

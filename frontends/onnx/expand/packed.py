@@ -13,7 +13,8 @@ OPSET = 21
 def matmul(body: Body) -> None:
     """MatMulNBits: A[..,K] times W[N,K], which has a scale and a zero point for each block of K; of 4 or 8 bits.
 
-    What else there is (2 bits, zero points that are no integers, an order of K of its own) is not taken apart.
+    What else there is (2 bits, zero points that are no integers, an order of K of its own, weights that are not
+    constant) is not taken apart.
     """
     from onnx import TensorProto, helper
 
@@ -27,11 +28,12 @@ def matmul(body: Body) -> None:
     blocks = -(-k // block)
     if body.site.shape(a)[-1] != k:
         raise body.site.refuse(f"{a} of shape {body.site.shape(a)} does not have K={k}")
-    if (stored := body.site.shape(packed)) != (n, blocks, block * bits // 8):
-        raise body.site.refuse(f"{packed} has shape {stored}, not {(n, blocks, block * bits // 8)}")
+    if (shape := body.site.shape(packed)) != (n, blocks, block * bits // 8):
+        raise body.site.refuse(f"{packed} has shape {shape}, not {(n, blocks, block * bits // 8)}")
     zeros, order, bias = (body.site.optional(index) for index in (3, 4, 5))
     whole = zeros is None or body.region.shapes.dtype(zeros) == np.uint8
-    if bits not in (4, 8) or not whole or order is not None or told.get("weight_prepacked"):
+    stored = body.region.constant.issuperset(filter(None, (packed, scales, zeros)))
+    if bits not in (4, 8) or not whole or not stored or order is not None or told.get("weight_prepacked"):
         return
     body.opsets = [helper.make_opsetid("", OPSET)]
     middle = 2 ** (bits - 1)
