@@ -210,6 +210,7 @@ class _Here:
             maker
             for maker in makers
             if maker.op_type == "DequantizeLinear"
+            and graph.is_standard(maker)
             and not any(a.name == "block_size" for a in maker.attribute)  # younger than the opset of bodies
             and self.shapes.types.get(maker.input[0]) in _STORED
             and self.shapes.bits(maker.input[1]) is None
@@ -237,11 +238,9 @@ class _Here:
             prefix = f"{node.name}/{body.attribute.removesuffix('_branch')}/" if body.branch else f"{node.name}/"
             note, times = f"which branch runs depends on {node.input[0]}: both are compiled, and counted", self.times
             try:
-                opsets = self.region.proto.opset_import
-                within_parts = self.whole is not None
-                region = within(
-                    self.region, body.graph, body.types, prefix, self.lowering.taken, opsets, parts=within_parts
-                )
+                opsets, taken = self.region.proto.opset_import, self.lowering.taken
+                parts = self.whole is not None
+                region = within(self.region, body.graph, body.types, prefix, taken, opsets, parts=parts)
                 control.check_states(body, region)
                 if not body.branch:
                     trips = control.trips(node, self.region, region)

@@ -75,14 +75,16 @@ def _in_order(nodes: list[Node]) -> list[Node]:
     """The nodes, each behind those that make what it reads, as near to their places as that allows."""
     makers = {value: node for node in nodes for value in node.outputs}
     ordered: dict[str, Node] = {}
+    begun = set[str]()
     pending = [(node, False) for node in reversed(nodes)]
     while pending:
         node, ready = pending.pop()
         if ready:
             ordered[node.name] = node
-        elif node.name not in ordered:
+        elif node.name not in begun:
+            begun.add(node.name)
             earlier = [makers[value] for value in reversed(node.inputs) if value in makers]
-            pending += [(node, True), *((maker, False) for maker in earlier if maker.name not in ordered)]
+            pending += [(node, True), *((maker, False) for maker in earlier)]
     return list(ordered.values())
 
 
