@@ -13,10 +13,11 @@ from frontends.onnx.expand import EXPANSIONS, expansion
 from frontends.onnx.families import PRODUCTS, REDUCTIONS
 from frontends.onnx.fold import rename
 from frontends.onnx.inference import top, within
-from frontends.onnx.merge import LAYOUT, Label, merged
+from frontends.onnx.merge import Label, merged
 from frontends.onnx.region import Region
 from frontends.onnx.registry import ELEMENTWISE, UNMAPPED, is_view
 from frontends.onnx.site import Lowered, Site
+from frontends.onnx.widths import Widths
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Network, Node, Reduction
 from mapper.ir.network import Elements
@@ -74,7 +75,7 @@ class _Lowering:
         for node in region.graph.node:
             folded = all(value in region.constant for value in node.output if value)
             # weights are stored as the integers that they are, and their scales are read with them
-            if not folded or (node.op_type == "DequantizeLinear" and here.only_fed(node.output[0])):
+            if not folded or here.widths.dequantises(node) is not None:
                 here.add(node)
         nodes = here.finished()
         return Lowering(nodes, replace(region, bindings=here.bindings, inner=here.inner), here.ends)
@@ -92,10 +93,7 @@ class _Here:
         self.readers = Counter(value for node in region.graph.node for value in graph.reads(node))
         self.readers.update(region.outputs)
         self.makers = {value: node for node in region.graph.node for value in node.output}
-        self.reading: dict[str, list[onnx.NodeProto]] = {}
-        for node in region.graph.node:
-            for value in graph.reads(node):
-                self.reading.setdefault(value, []).append(node)
+        self.widths = Widths(region, self._is_layer, parts=whole is not None)
         self.nodes: list[Node] = []
         self.bindings: dict[str, Binding] = {}
         self.inner: dict[str, dict[str, Region]] = {}
@@ -152,6 +150,9 @@ class _Here:
             return None
         return REDUCTIONS[node.op_type](Site.of(node, self.region))
 
+    def _is_layer(self, node: onnx.NodeProto) -> bool:
+        return _is_product(node) or self._reduction(node) is not None
+
     def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
         result = lowered.binding.result
         if self.shapes.known(result.value) and self.shapes(result.value) != result.shape:
@@ -173,21 +174,12 @@ class _Here:
         nest = layer.nest
         bits = {tensor.name: tensor.bits for tensor in nest.tensors}
         if layer.name in self.bindings:
-            bits |= {name: self._operand_bits(v.value) for name, v in self.bindings[layer.name].operands.items()}
+            bits |= {name: self.widths.bits(v.value) for name, v in self.bindings[layer.name].operands.items()}
             narrow = all(_few(n) for name, n in bits.items() if name != nest.output.name)
             sums = narrow and nest.reduction is Reduction.SUM
             nest = replace(nest, partial_bits=ACCUMULATOR_BITS if sums else None)
         bits[nest.output.name] = self.shapes.bits(end)
         return replace(layer, nest=replace(nest, tensors=tuple(replace(t, bits=bits[t.name]) for t in nest.tensors)))
-
-    def _operand_bits(self, value: str) -> int | None:
-        """The bits of what a layer reads: of the integers that are its operand, if they are dequantised for it."""
-        origin = value
-        while (maker := self.makers.get(origin)) is not None and self._only_moves(maker):
-            origin = maker.input[0]
-        if maker is not None and maker.op_type == "DequantizeLinear" and self.only_fed(origin):
-            return self.shapes.bits(maker.input[0])
-        return self.shapes.bits(value)
 
     # -- nodes made of others ----------------------------------------------------------------------------------------
 
@@ -263,7 +255,7 @@ class _Here:
 
     def _move(self, node: onnx.NodeProto, note: str) -> None:
         """A node that moves data: nothing if it is a view, other operands only if it is attached to a layer."""
-        inputs = graph.reads(node)
+        inputs, moved = graph.reads(node), self.widths.moved
         outputs = tuple(value for value in node.output if value in self.region.used) or tuple(node.output[:1])
         if is_view(node, outputs, self.shapes.types):
             if self._single(inputs[:1]):
@@ -271,16 +263,23 @@ class _Here:
             self._node(node.name, node.op_type, inputs, outputs, note=note)
         elif (value := self._attaches(node, inputs, outputs)) is not None:
             layer = self.ends[outputs[0]] = self.ends[value]
-            others = self.region.moved(name for name in inputs if name != value)
+            others = moved(name for name in inputs if name != value)
             self._node(node.name, node.op_type, inputs, outputs, reads=others, to=layer)
-        elif node.op_type == "DequantizeLinear" and (reader := self._fed(outputs[0])) is not None:
-            self._node(node.name, node.op_type, inputs, outputs, reads=self.region.moved(inputs[1:]), to=reader.name)
+        elif (reader := self.widths.dequantises(node)) is not None:
+            self._node(node.name, node.op_type, inputs, outputs, reads=moved(inputs[1:]), to=reader)
+        elif self._quantises_what_moved(node):
+            self._node(node.name, node.op_type, inputs, outputs, reads=moved(inputs[1:]))
         else:
             self.movers.append(node)
-            reads = self.region.moved(traffic.read(node, self.region))
-            self._node(
-                node.name, node.op_type, inputs, outputs, reads=reads, writes=self.region.moved(outputs), note=note
-            )
+            reads = moved(traffic.read(node, self.region))
+            writes = self.region.moved(self.widths.quantised(value) or value for value in outputs)
+            self._node(node.name, node.op_type, inputs, outputs, reads=reads, writes=writes, note=note)
+
+    def _quantises_what_moved(self, node: onnx.NodeProto) -> bool:
+        """Whether a node quantises what another moves, which then writes what this one makes."""
+        return (
+            bool(node.input and self.widths.quantised(node.input[0])) and self.makers.get(node.input[0]) in self.movers
+        )
 
     def _attaches(self, node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str | None:
         """The output of a layer that an element-wise node works on as soon as it is there; None if there is none.
@@ -302,28 +301,6 @@ class _Here:
     def _single(self, values: tuple[str, ...]) -> bool:
         """Whether a value is the output of a layer and has one reader."""
         return bool(values) and values[0] in self.ends and self.readers[values[0]] == 1
-
-    def only_fed(self, value: str) -> bool:
-        """Whether only layers read a value, a constant maybe in another order."""
-        return self._fed(value) is not None
-
-    def _fed(self, value: str) -> onnx.NodeProto | None:
-        """The first layer that reads a value, if nothing else does."""
-        nodes = self.reading.get(value, ())
-        if not nodes or value in self.region.outputs:
-            return None
-        found: list[onnx.NodeProto | None] = []
-        for node in nodes:
-            if self._only_moves(node):
-                found += (self._fed(made) for made in node.output if made)
-            else:
-                found.append(node if _is_product(node) else None)
-        return found[0] if found and all(found) else None
-
-    def _only_moves(self, node: onnx.NodeProto) -> bool:
-        """Whether a node brings a constant into another order, or takes a part of it, which is then stored so."""
-        moves = node.op_type in LAYOUT or node.op_type in ("Slice", "Split")
-        return moves and graph.is_standard(node) and node.output[0] in self.region.constant
 
     def _node(
         self,

@@ -132,21 +132,19 @@ def test_weights_stay_integers(same, nodes, shape, weight, tmp_path):
     assert [(n.reads, n.writes, n.to) for n in scales] == [(((1, None),), (), first.name)]
 
 
-@pytest.mark.parametrize("stored", [False, True])
-def test_what_is_dequantised_for_others_as_well_is_read_as_floats(stored, tmp_path):
-    constants = {"w": drawn(8, 8), "s": np.float32(0.1) * ones()} | ({"q": integers(3, 8)} if stored else {})
+def test_one_layer_and_one_operator_made_of_layers_read_a_weight(tmp_path):
+    """Each with its own scales."""
     nodes = [
-        node("DequantizeLinear", ["q", "s"], ["d"], name="dq"),
-        node("MatMul", ["d" if not stored else "x", "w" if not stored else "t"], ["m"], name="mm"),
-        node("Softmax", ["d"], ["p"]),
+        node("DequantizeLinear", ["wq", "s"], ["w"], name="weights"),
+        node("MatMul", ["x", "w"], ["y"], name="mm"),
+        node("FusedMatMul", ["y", "w"], ["z"], transB=1, domain=MS, name="fused"),
     ]
-    nodes[1:1] = [node("Transpose", ["d"], ["t"])] if stored else []
-    inputs = {"x": (3, 8)} if stored else {}
-    proto = model(nodes, inputs, ["m", "p"], constants=constants)
-    if not stored:
-        proto.graph.input.append(value("q", TensorProto.INT8, (3, 8)))
-    read = assert_model_equals_onnxruntime(proto, tmp_path)
-    assert [tensor.bits for tensor in read.network.layers[0].nest.tensors] == [None] * 3
+    constants = {"wq": integers(8, 5), "s": np.float32(0.1) * ones()}
+    proto = model(nodes, {"x": (3, 8)}, ["z"], constants=constants, domains=[MS])
+    network = assert_model_equals_onnxruntime(proto, tmp_path).network
+    assert [layer.nest.tensors[1].bits for layer in network.layers] == [8, 8]
+    scales = [n for n in network.nodes if n.op == "DequantizeLinear"]
+    assert [(n.reads, n.writes, n.to) for n in scales] == [(((1, None),), (), name) for name in ("mm", "fused")]
 
 
 def test_weights_of_which_few_are_stored(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx_cases import assert_model_equals_onnxruntime, executed, loaded, model
 from quantized_cases import F32, I8, TYPES, U8, bits, scales, whole, zero
 
@@ -277,3 +277,89 @@ def test_constant_weights_stay_integers_and_their_scales_are_read(tmp_path):
         assert [tensor.bits for tensor in layer.nest.tensors] == [None, 8, None]
         (weights,) = (node for node in read.network.others if node.name == "weights")
         assert (weights.reads, weights.writes, weights.to) == (((columns, None),), (), "mm")
+
+
+def scaled(value, result, op="DequantizeLinear", name=""):
+    return helper.make_node(op, [value, "s", "z"], [result], name=name)
+
+
+CONSTANTS = {"s": np.array(0.05, np.float32), "z": np.array(3, np.uint8)}
+
+
+def between(nodes, outputs, **options):
+    """A model whose nodes read the dequantised inputs a and b of 3 x 8."""
+    before = [scaled("aq", "a", name="da"), scaled("bq", "b", name="db")]
+    proto = model([*before, *nodes], {}, outputs, constants=CONSTANTS | options)
+    for name in ("aq", "bq"):
+        proto.graph.input.append(helper.make_tensor_value_info(name, TensorProto.UINT8, (3, 8)))
+    return proto
+
+
+def moved(read):
+    return {node.name: (node.reads, node.writes, node.to) for node in read.network.others}
+
+
+SCALE = ((1, None), (1, 8))
+
+
+def test_what_stands_between_integers_moves_integers(tmp_path):
+    """A residual addition reads and writes bytes; its scales are read where they are stated."""
+    nodes = [
+        helper.make_node("Add", ["a", "b"], ["c"], name="add"),
+        scaled("c", "cq", "QuantizeLinear", "q"),
+        scaled("cq", "d", name="d"),
+        helper.make_node("MatMul", ["d", "w"], ["y"], name="mm"),
+    ]
+    read = assert_model_equals_onnxruntime(between(nodes, ["y"], w=np.ones((8, 2), np.float32)), tmp_path)
+    assert moved(read) == {
+        "da": (SCALE, (), ""),
+        "db": (SCALE, (), ""),
+        "add": (((48, 8),), ((24, 8),), ""),
+        "q": (SCALE, (), ""),
+        "d": (SCALE, (), "mm"),
+    }
+    assert [tensor.bits for tensor in read.network.layers[0].nest.tensors] == [8, None, None]
+
+
+def test_pooling_reads_and_writes_integers(tmp_path):
+    nodes = [
+        helper.make_node("Reshape", ["a", "to"], ["r"], name="view"),
+        helper.make_node("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2]),
+        scaled("p", "pq", "QuantizeLinear", "q"),
+        helper.make_node("Neg", ["b"], ["n"], name="neg"),
+    ]
+    proto = between(nodes, ["pq", "n"], to=np.array([1, 3, 8]))
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    read = assert_model_equals_onnxruntime(proto, tmp_path)
+    assert [tensor.bits for tensor in read.network.layers[0].nest.tensors] == [8, 8]
+    assert moved(read) == {
+        "da": (SCALE, (), "pool"),
+        "db": (SCALE, (), ""),
+        "view": ((), (), ""),
+        "q": (SCALE, (), "pool"),
+        "neg": (((24, 8),), ((24, None),), ""),
+    }
+
+
+@pytest.mark.parametrize("why", ["an output", "a body", "made of layers"])
+def test_floats_that_somebody_needs_are_written(why, tmp_path):
+    nodes, outputs = [helper.make_node("MatMul", ["a", "w"], ["y"], name="mm")], ["y"]
+    constants = {"w": np.ones((8, 2), np.float32)}
+    if why == "an output":
+        outputs.append("a")
+    elif why == "a body":
+        body = helper.make_graph(
+            [helper.make_node("Neg", ["a"], ["n"])], "body", [], [helper.make_empty_tensor_value_info("n")]
+        )
+        nodes += [helper.make_node("If", ["c"], ["out"], then_branch=body, else_branch=body)]
+        outputs.append("out")
+    else:
+        nodes += [helper.make_node("Einsum", ["a", "b", "w"], ["out"], equation="ij,ij,jk->ik")]
+        outputs.append("out")
+    proto = between(nodes, outputs, **constants)
+    if why == "a body":
+        proto.graph.input.append(helper.make_tensor_value_info("c", 9, ()))
+    read = assert_model_equals_onnxruntime(proto, tmp_path)
+    assert moved(read)["da"] == (((25, 8), (1, None)), ((24, None),), "")
+    (layer,) = (layer for layer in read.network.layers if layer.name == "mm")
+    assert [tensor.bits for tensor in layer.nest.tensors] == [None] * 3
