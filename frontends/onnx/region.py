@@ -45,13 +45,13 @@ class Region:
         """Its graph."""
         return self.proto.graph
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The inputs that are not stored in it, in order, those of a body first."""
         stored = graph.initializers(self.graph)
         return tuple(v.name for v in self.graph.input if v.name not in stored)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """What it returns, in order."""
         return tuple(v.name for v in self.graph.output)

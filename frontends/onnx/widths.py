@@ -33,6 +33,7 @@ class Widths:
 
     def __init__(self, region: Region, is_layer: Callable[[onnx.NodeProto], bool], *, parts: bool) -> None:
         self.region, self.is_layer, self.parts = region, is_layer, parts
+        self.outputs = frozenset(region.outputs)
         self.makers = {value: node for node in region.graph.node for value in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in region.graph.node:
@@ -69,13 +70,13 @@ class Widths:
     def quantised(self, value: str) -> str | None:
         """What a value that is moved is quantised to, if it is made for that alone."""
         nodes = self.readers.get(value, ())
-        if self.parts or value in self.region.outputs or len(nodes) != 1:
+        if self.parts or value in self.outputs or len(nodes) != 1:
             return None
         (reader,) = nodes
         return reader.output[0] if reader.op_type == "QuantizeLinear" and reader.input[0] == value else None
 
     def _all_read_integers(self, value: str) -> bool:
-        ends = () if value in self.region.outputs else tuple(self._ends(value))
+        ends = () if value in self.outputs else tuple(self._ends(value))
         return bool(ends) and NOBODY not in ends
 
     def _ends(self, value: str) -> Iterator[str]:
@@ -83,7 +84,7 @@ class Widths:
         for node in self.readers.get(value, ()):
             if self._hands_on(node):
                 for made in node.output:
-                    yield from (NOBODY,) if made in self.region.outputs else self._ends(made)
+                    yield from (NOBODY,) if made in self.outputs else self._ends(made)
             elif self.is_layer(node):
                 yield node.name
             else:
