@@ -94,15 +94,15 @@ def _other(node: Node) -> dict[str, Any]:
 def _weights(network: Network, layer: Node) -> dict[str, int]:
     """Elements of the operands of a layer that are weights, by their names in the network.
 
-    They are stored in the model, or given to it from outside for the place of a weight: a network may be described
-    without values.
+    They are stored in the model; if nothing is, as where a network is described without values, they are what is given
+    to it for the place of a weight.
     """
     assert layer.nest is not None
     operands = [tensor for tensor in layer.nest.tensors if tensor.role is not Role.OUTPUT]
     return {
         value: math.prod(network.shapes[value])
         for tensor, value in zip(operands, layer.inputs, strict=True)
-        if value in network.stored or (tensor.role is Role.WEIGHT and value not in network.made)
+        if value in network.stored or (not network.stored and tensor.role is Role.WEIGHT and value not in network.made)
     }
 
 

@@ -163,7 +163,7 @@ class _Run:
         The nodes of a `part` of an operator are not compared one by one: ONNX Runtime may know the operator only.
         """
         values = dict(values)
-        last = {value: index for index, node in enumerate(nodes) for value in graph.reads(node)}
+        last = {value: index for index, node in enumerate(nodes) for value in region.reads(node)}
         last |= dict.fromkeys(outputs, len(nodes))
         for index, node in enumerate(nodes):
             if node.name in region.bindings:
@@ -172,7 +172,7 @@ class _Run:
                 self._inner(region, node, values, fixed, part)
             elif wanted := [value for value in node.output if value in last]:
                 values |= self.runtime.run(region.proto, [node], values, wanted, graph.place(node), fixed=fixed)
-            for value in graph.reads(node):
+            for value in region.reads(node):
                 if last[value] == index:
                     values.pop(value, None)
         return {value: values[value] for value in outputs}
@@ -233,7 +233,7 @@ class _Run:
         """Run an inner region once; what it returns."""
         nodes, outputs = changing(region), list(dict.fromkeys(region.outputs))
         if region not in self.constants:
-            wanted = [*(value for node in nodes for value in graph.reads(node)), *outputs]
+            wanted = [*(value for node in nodes for value in region.reads(node)), *outputs]
             outer = {name: values[name] for name in region.captured & region.constant if name in values}
             self.constants[region] = constants(region, wanted, self.runtime, self.model.path.parent, outer)
         own = self.constants[region]

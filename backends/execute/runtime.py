@@ -118,8 +118,7 @@ def _part(
         [onnx.ValueInfoProto(name=value) for value in outputs],
         initializer=[numpy_helper.from_array(array, value) for value, array in stored.items()],
     )
-    # from IR 4 on initializers need not be inputs as well
-    return helper.make_model(body, ir_version=max(proto.ir_version, 4), opset_imports=proto.opset_import)
+    return helper.make_model(body, ir_version=proto.ir_version, opset_imports=proto.opset_import)
 
 
 def _precise(node: onnx.NodeProto) -> onnx.NodeProto:

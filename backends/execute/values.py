@@ -67,7 +67,7 @@ def initial(
     for node in nodes:
         for index, value in enumerate(node.input):
             readers.setdefault(value, set()).add((node.op_type, index))
-        for value in graph.reads(node):
+        for value in region.reads(node):
             readers.setdefault(value, set())
     wanted = [name for name in (*readers, *region.outputs) if name in region.constant]
     known = constants(region, wanted, runtime, model.path.parent, {})

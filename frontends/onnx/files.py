@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 from importlib.util import find_spec
@@ -47,7 +46,7 @@ def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
         proto = survey.build(model)
         return proto, Path(model), hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
     path = _shipped(model) if model in _SHIPPED else Path(model)
-    if not _exists(path):
+    if not model or not _exists(path):
         hint = did_you_mean(Path(model).name if model.endswith(".onnx") else model, short_names())
         raise InputError(
             f"'{model[:100]}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
@@ -116,16 +115,23 @@ def check_external(proto: onnx.ModelProto, folder: Path) -> None:
                 )
 
 
-def read_small(proto: onnx.ModelProto, folder: Path) -> None:
-    """Read the few elements of shapes and axes that are stored beside the file, if they are there."""
-    from onnx import external_data_helper
+def read_small(proto: onnx.ModelProto, folder: Path) -> str | None:
+    """Read the few elements of shapes and axes that are stored beside the file; which of them are not there, in words,
+    for the case that they are needed."""
+    from onnx import external_data_helper, numpy_helper
 
+    missing = []
     for tensor in proto.graph.initializer:
         if tensor.data_location == tensor.EXTERNAL and math.prod(tensor.dims) <= SMALL:
-            with contextlib.suppress(Exception):  # what is missing or too short is said when it is needed
-                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-                tensor.data_location = tensor.DEFAULT
-                del tensor.external_data[:]
+            location = next(entry.value for entry in tensor.external_data if entry.key == "location")
+            try:
+                read = type(tensor)()
+                read.CopyFrom(tensor)
+                external_data_helper.load_external_data_for_tensor(read, str(folder))
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(read, str(folder)), tensor.name))
+            except Exception:  # no file, or one that is too short: they have no common base
+                missing.append(f"{tensor.name} in {location}")
+    return f"what is stored beside the model could not be read: {', '.join(missing[:3])}" if missing else None
 
 
 def check(proto: onnx.ModelProto, place: str) -> None:

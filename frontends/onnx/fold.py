@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from frontends.onnx import graph
-from frontends.onnx.registry import RANDOM, SELECTING, SHAPE_READERS
+from frontends.onnx.registry import SELECTING, SHAPE_READERS
 
 if TYPE_CHECKING:
     import onnx
@@ -17,8 +17,8 @@ SMALL = 4096
 """Elements of a constant worth folding: shapes and axes, not weights."""
 
 
-KEPT = RANDOM | {"DequantizeLinear"}
-"""Operators that are not folded: weights stay the integers that they are stored as."""
+GROWING = frozenset({"ConstantOfShape", "Expand", "Range", "Resize", "Tile", "Upsample"})
+"""Operators whose outputs may be larger than all they read: what runs them in a body is not folded."""
 
 
 class Known(Protocol):
@@ -76,7 +76,7 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
         told = graph.attributes(node)
         shape = np.array(shapes(node.input[0])[told.get("start", 0) : told.get("end")], np.int64)
         found = [shape if node.op_type == "Shape" else shape.prod()]
-    elif node.op_type in KEPT or not values.keys() >= set(graph.reads(node)):
+    elif graph.is_random(node) or not values.keys() >= set(graph.reads(node)):
         return {}
     elif _takes_little(node, values, shapes):
         inputs = {name: values[name] for name in graph.reads(node)}
@@ -90,12 +90,15 @@ def _computed(proto: onnx.ModelProto, node: onnx.NodeProto, values: dict[str, An
 
 def _takes_little(node: onnx.NodeProto, values: dict[str, Any], shapes: Known) -> bool:
     """Whether computing a node takes little memory and time: it makes small values, and no more than a few trips."""
+    inside = {inner.op_type for body in graph.subgraphs(node) for inner in graph.all_nodes(body)}
+    if "DequantizeLinear" in inside | {node.op_type} or inside & GROWING:  # weights stay the integers that they are
+        return False
     if node.op_type == "Loop":
         trips = values.get(node.input[0]) if node.input else None
-        if trips is None or trips.max(initial=0) > SMALL:
+        if trips is None or trips.size != 1 or trips.item() > SMALL:
             return False
-    if node.op_type == "Range" and len(node.input) == 3:
-        start, limit, step = (float(values[name].max(initial=0)) for name in node.input)
+    if node.op_type == "Range" and len(node.input) == 3 and all(values[name].size == 1 for name in node.input):
+        start, limit, step = (float(values[name].item()) for name in node.input)
         return abs(limit - start) <= SMALL * abs(step)
     made = [name for name in node.output if name]
     return all(shapes.elements(n) <= SMALL if shapes.known(n) else node.op_type in SELECTING for n in made)

@@ -68,9 +68,15 @@ def constants(graph: onnx.GraphProto, given: Iterable[str] = ()) -> set[str]:
     """The values that no input of the model reaches: initializers, those `given`, and what follows from these alone."""
     found = initializers(graph).union(given)
     for node in graph.node:
-        if node.op_type not in RANDOM and found.issuperset(reads(node)):
+        if found.issuperset(reads(node)) and not is_random(node):
             found.update(name for name in node.output if name)
     return found
+
+
+def is_random(node: onnx.NodeProto) -> bool:
+    """Whether the outputs of a node are no constants even if its inputs are: its own, or of what it runs."""
+    inside = (inner for body in subgraphs(node) for inner in all_nodes(body))
+    return any(n.op_type in RANDOM or (n.op_type == "Dropout" and len(n.input) > 2) for n in (node, *inside))
 
 
 def used(graph: onnx.GraphProto) -> set[str]:

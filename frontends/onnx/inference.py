@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def top(proto: onnx.ModelProto, taken: set[str]) -> Region:
     """The region of a whole model, with inferred shapes."""
+    proto.ir_version = max(proto.ir_version, 4)  # from which on initializers need not be inputs as well
     inferred, shapes = _inferred(proto)
     graph.name_nodes(inferred.graph, taken)
     return Region(inferred, shapes, frozenset(graph.constants(inferred.graph)))
@@ -56,8 +57,8 @@ def within(
     for value in copy.output:
         value.type.tensor_type.ClearField("shape")
     graph.sort(copy)
-    version = max(outer.proto.ir_version, 4)  # from which on initializers need not be inputs as well
-    proto, shapes = _inferred(helper.make_model(copy, ir_version=version, opset_imports=list(opsets)))
+    graph.name_nodes(copy, set())  # before an If is replaced by a branch, whose values are named after it
+    proto, shapes = _inferred(helper.make_model(copy, ir_version=outer.proto.ir_version, opset_imports=list(opsets)))
     graph.name_nodes(proto.graph, taken, prefix)
     constant = graph.constants(proto.graph, outer.constant.intersection(captured))
     invented = constant - _following(copy, outer.constant.intersection(captured) - outer.invented) if parts else ()

@@ -46,6 +46,7 @@ def load(
     supported. Of what is stored beside the file only small tensors are read, which may be shapes.
     """
     proto, path, sha256 = files.read(model)
+    missing: str | None = None
     try:
         files.check_text(proto)
         if proto.functions:
@@ -56,7 +57,7 @@ def load(
         graph.sort(proto.graph)
         files.check(proto, model)
         files.check_external(proto, path.parent)
-        files.read_small(proto, path.parent)
+        missing = files.read_small(proto, path.parent)
         quantization.fuse(proto)
         override(proto, shapes or {}, dims or {}, values or {})
         network, region = lower(proto, model if model in files.short_names() else path.stem)
@@ -65,7 +66,8 @@ def load(
     except InputError as error:
         place = model if not error.place or error.place == model else f"{model}, {error.place}"
         # names in a damaged file may hold anything
-        hint = _printable(error.hint) if error.hint else None
+        told = "; ".join(filter(None, (error.hint, missing)))
+        hint = _printable(told) if told else None
         raise InputError(_printable(error.message), place=_printable(place), hint=hint) from error
     return OnnxModel(network, region, path, sha256)
 

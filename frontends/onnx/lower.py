@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import onnx
 
 
-_STORED = (2, 3, 6)
-"""ONNX's numbers of the types that the parts of an operator may dequantise: int8, uint8 and int32."""
-
 ACCUMULATOR_BITS = 32
 """Of products of integers, as ONNX defines ConvInteger and MatMulInteger."""
 
@@ -197,18 +194,12 @@ class _Here:
 
     def _with_integers(self, node: onnx.NodeProto, body: onnx.GraphProto) -> None:
         """Put what makes floats of stored weights of a node into its body, which then reads the integers."""
-        makers = [self.makers[v] for v in graph.reads(node) if v in self.makers and v in self.region.constant]
-        makers = [
-            maker
-            for maker in makers
-            if maker.op_type == "DequantizeLinear"
-            and graph.is_standard(maker)
-            and not any(a.name == "block_size" for a in maker.attribute)  # younger than the opset of bodies
-            and self.shapes.types.get(maker.input[0]) in _STORED
-            and self.shapes.bits(maker.input[1]) is None
-        ]
-        own = {maker.output[0]: f"{node.name}/{maker.output[0]}" for maker in makers}
-        graph.keep(body.node, [rename(part, lambda name: own.get(name, name)) for part in (*makers, *body.node)])
+        makers: dict[str, onnx.NodeProto] = {}
+        for value in graph.reads(node):
+            if value in self.region.constant:
+                makers |= {maker.name: maker for maker in self.widths.dequantised(value)}
+        own = {value: f"{node.name}/{value}" for maker in makers.values() for value in maker.output if value}
+        graph.keep(body.node, [rename(n, lambda name: own.get(name, name)) for n in (*makers.values(), *body.node)])
 
     def _control(self, node: onnx.NodeProto) -> None:
         try:
@@ -234,6 +225,8 @@ class _Here:
                 parts = self.whole is not None
                 region = within(self.region, body.graph, body.types, prefix, taken, opsets, parts=parts)
                 control.check_states(body, region)
+                stored = region.captured & self.region.constant
+                region = replace(region, narrow={value: self.widths.bits(value) for value in stored})
                 if not body.branch:
                     trips = control.trips(node, self.region, region)
                     note = "" if trips is not None else "how often it runs is not known: its body is counted once"
@@ -258,6 +251,10 @@ class _Here:
         inputs, moved = graph.reads(node), self.widths.moved
         outputs = tuple(value for value in node.output if value in self.region.used) or tuple(node.output[:1])
         if is_view(node, outputs, self.shapes.types):
+            if all(map(self.shapes.known, (inputs[0], outputs[0]))):
+                read, made = map(self.shapes.elements, (inputs[0], outputs[0]))
+                if read != made:
+                    raise InputError(f"it makes {made} elements of {read}")
             if self._single(inputs[:1]):
                 self.ends[outputs[0]] = self.ends[inputs[0]]
             self._node(node.name, node.op_type, inputs, outputs, note=note)

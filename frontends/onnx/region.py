@@ -28,6 +28,7 @@ class Region:
     The nodes of `proto` are in an order in which they can run and carry the names that they have in the network.
     `inputs` are the values that each run of it is given, `captured` those of them that have the same name around it,
     `invented` are constants that the model does not have: who takes an operator apart needs them, nobody reads them.
+    `narrow` has the bits of the integers that captured constants are made of, as those around it read them.
     Once it is lowered, `bindings` has its layers by name, and `inner` the regions that its nodes are made of, by the
     node's name and what they are to it: the attribute of a body, or "" for the parts of an operator.
     """
@@ -37,6 +38,7 @@ class Region:
     constant: frozenset[str] = field(repr=False)
     captured: frozenset[str] = frozenset()
     invented: frozenset[str] = frozenset()
+    narrow: Mapping[str, int | None] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     inner: Mapping[str, Mapping[str, Region]] = field(default_factory=dict)
 
@@ -76,6 +78,11 @@ class Region:
         """The elements of these values, or so many of them, by their bits: of those that are somewhere in memory."""
         counts = values if isinstance(values, Mapping) else {name: self.shapes.elements(name) for name in values}
         return self.shapes.by_bits({name: n for name, n in counts.items() if name not in self.invented})
+
+    def reads(self, node: onnx.NodeProto) -> tuple[str, ...]:
+        """The values that running a node takes: those that it reads, and what it is made of takes instead."""
+        inner = self.inner.get(node.name, {}).values()
+        return tuple(dict.fromkeys((*graph.reads(node), *(value for each in inner for value in sorted(each.captured)))))
 
     def all_bindings(self) -> Iterator[tuple[str, Binding]]:
         """The bindings of its layers and of those inside it, by name."""

@@ -186,10 +186,21 @@ def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
     Small constants are folded: axes and numbers of trips are read of them, and some are too intricate for ONNX's own
     inference. An If whose condition turns out to be constant is replaced by the branch that is taken.
     """
+    stated = {what: [copied(value) for value in getattr(proto.graph, what)] for what in ("value_info", "output")}
     inferred, shapes = _infer(proto)
     while fold(inferred, shapes):
+        known = graph.initializers(inferred.graph)
+        for what, values in stated.items():  # what was inferred of less than is known now may be wrong
+            graph.keep(getattr(inferred.graph, what), [v for v in values if what == "output" or v.name not in known])
         inferred, shapes = _infer(inferred)
     return inferred, shapes
+
+
+def copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """A copy of what is said of a value."""
+    copy = type(value)()
+    copy.CopyFrom(value)
+    return copy
 
 
 def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:

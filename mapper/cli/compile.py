@@ -105,15 +105,22 @@ def run(request: Request) -> None:
         raise VerificationError(verification["failure"], place=network.name)
 
 
+class _Pool(ProcessPoolExecutor):
+    """Processes that interrupts do not reach: those are this one's to handle."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Submit a task, which may start a process: it inherits what is blocked meanwhile."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def workers(jobs: int) -> Iterator[Executor]:
     """Processes for solving layers; ended at once, whatever they do, when the block is left by an exception."""
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: an interrupt is this process's to handle
-    try:
-        executor.submit(int)  # the first task starts the processes
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    executor = _Pool(jobs, multiprocessing.get_context("spawn"))
     try:
         yield executor
     except BaseException:

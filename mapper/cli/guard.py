@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what a terminal does not know
+            sys.stdout.reconfigure(errors="replace")
         try:
             command(*args, **kwargs)
             sys.stdout.flush()

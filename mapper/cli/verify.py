@@ -78,8 +78,12 @@ def _read(folder: Path) -> _Written:
         return _Written(
             str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, dims, values, data, rows
         )
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"no folder of a compilation: {error!r}", place=str(folder)) from error
+    except OSError as error:
+        missing = f"{error.filename} cannot be read: {error.strerror}"
+        raise InputError(f"no folder of a compilation: {missing}", place=str(folder)) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"its summary has no {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"no folder of a compilation: {what}", place=str(folder)) from error
 
 
 def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Point]:
@@ -126,6 +130,8 @@ def execute(
     with bar("executing", len(model.network.layers)) as advance:
         found = verify_network(model, arch, mappings, expected, on_layer=lambda check: advance(check.name))
     error = found.max_relative_error
+    ran = {check.name for check in found.layers}
+    idle = [layer.name for layer in model.network.layers if layer.name not in ran]
     return {
         "layers_checked": found.layers_checked,
         "counts_match": found.counts_match,
@@ -133,17 +139,22 @@ def execute(
         "passed": found.passed,
         **({} if found.passed else {"failure": found.failure}),
         **({"uncompared": dict(found.uncompared)} if found.uncompared else {}),
+        **({"not_run": idle} if idle else {}),
     }
 
 
 def print_verification(verification: dict[str, Any]) -> None:
     """What execution showed, in one line."""
+    idle = verification.get("not_run", [])
     if not verification["layers_checked"]:
-        print("nothing to execute: the model has no layer that multiplies and accumulates")
+        why = "the model runs none of its layers on these inputs" if idle else "the model has no layers"
+        print(f"nothing was executed: {why}")
         return
     matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
     error = verification["max_relative_error"]
     values = "NOT comparable with" if error is None else f"within {error:.2g} of"
     print(f"executed {verification['layers_checked']} layers: every count {matched}, outputs {values} ONNX Runtime's")
+    if idle:
+        print(f"not executed, as these inputs do not lead there: {', '.join(idle)}")
     for name, reason in verification.get("uncompared", {}).items():
         print(f"not compared: {name}: {reason}")

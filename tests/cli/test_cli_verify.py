@@ -86,3 +86,37 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(mapper, mode
     assert (
         "this needs the package 'onnxruntime', which is not installed (pip install 'tilewright[verify]')" in found.err
     )
+
+
+def test_a_folder_without_its_architecture_names_the_file(mapper, build):
+    (build / "arch.yaml").unlink()
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (1, "")
+    assert f"no folder of a compilation: {build / 'arch.yaml'} cannot be read: No such file" in found.err
+
+
+def test_layers_that_the_inputs_do_not_lead_to_are_named(mapper, spec, tmp_path):
+    """Of two branches one runs."""
+    onnx = pytest.importorskip("onnx")
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    floats = {name: value(name, onnx.TensorProto.FLOAT, (2, 2)) for name in ("x", "w", "a", "b", "y")}
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph(
+            [make("MatMul", ["x", "w"], [made], name=made)], name, [], [floats[made]]
+        )
+        for name, made in (("then", "a"), ("else", "b"))
+    }
+    whether = value("c", onnx.TensorProto.BOOL, ())
+    graph = onnx.helper.make_graph(
+        [make("If", ["c"], ["y"], name="if", **branches)], "one", [floats["x"], floats["w"], whether], [floats["y"]]
+    )
+    chosen = tmp_path / "chosen.onnx"
+    onnx.save_model(
+        onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)]), chosen
+    )
+    found = mapper("compile", chosen, "--arch", spec, "--jobs", 1, "--verify")
+    assert found.code == 0 and "executed 1 layers" in found.out
+    assert "not executed, as these inputs do not lead there: if/" in found.out
+    found = mapper("compile", chosen, "--arch", spec, "--jobs", 1, "--verify", "--format", "json")
+    (idle,) = json.loads(found.out)["verification"]["not_run"]
+    assert idle in ("if/then/a", "if/else/b")

@@ -9,6 +9,7 @@ from test_grouped import grouped
 from test_packed import packed
 
 from frontends.onnx import load
+from mapper.errors import InputError
 from mapper.ir import parse_network
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -132,6 +133,48 @@ def test_weights_stay_integers(same, nodes, shape, weight, tmp_path):
     assert [(n.reads, n.writes, n.to) for n in scales] == [(((1, None),), (), first.name)]
 
 
+LARGE = {
+    "ConvTranspose": ([TRANSPOSED], (1, 40, 4, 4), (40, 12, 3, 3)),
+    "turned": ([node("Transpose", ["w"], ["t"], perm=[1, 0, 2, 3]), TRANSPOSED], (1, 40, 4, 4), (12, 40, 3, 3)),
+    "LSTM": ([node("LSTM", ["x", "w", "r"], ["y"], hidden_size=100, name="it")], (3, 2, 30), (1, 400, 30)),
+}
+
+
+@pytest.mark.parametrize(("nodes", "shape", "weight"), LARGE.values(), ids=LARGE)
+def test_many_weights_stay_integers(nodes, shape, weight, tmp_path):
+    """Which the parts take from around them; a weight of the state is read in the steps."""
+    if nodes[0].op_type == "Transpose":
+        nodes = [nodes[0], node("ConvTranspose", ["x", "t"], ["y"], strides=[2, 2], name="it")]
+    constants = {"wq": integers(*weight), "s": np.float32(0.01) * ones(), "rq": integers(1, 400, 100)}
+    before = [node("DequantizeLinear", ["wq", "s"], ["w"]), node("DequantizeLinear", ["rq", "s"], ["r"])]
+    proto = model([*before, *nodes], {"x": shape}, ["y"], constants=constants)
+    read = assert_model_equals_onnxruntime(proto, tmp_path)
+    assert {layer.nest.tensors[1].bits for layer in read.network.layers} == {8}
+    scales = [n for n in read.network.nodes if n.op == "DequantizeLinear"]
+    recurrent = nodes[-1].op_type == "LSTM"
+    assert [(n.reads, n.writes) for n in scales] == [(((1, None),), ())] * (1 + recurrent)
+
+
+def test_a_weight_that_is_folded_is_no_integer(tmp_path):
+    nodes = [
+        node("DequantizeLinear", ["wq", "s"], ["w"], name="weights"),
+        node("MatMul", ["w", "c"], ["folded"], name="constant"),
+        node("MatMul", ["x", "folded"], ["y"], name="mm"),
+    ]
+    constants = {"wq": integers(8, 5), "s": np.float32(0.1) * ones(), "c": drawn(5, 4)}
+    network = assert_model_equals_onnxruntime(model(nodes, {"x": (3, 8)}, ["y"], constants=constants), tmp_path).network
+    assert [(n.name, n.op) for n in network.nodes] == [("mm", "MatMul")]
+    assert network.layers[0].nest.tensors[1].bits is None
+
+
+def test_a_long_way_from_integers_to_the_layer(tmp_path):
+    chain = [node("Identity", [f"d{i}"], [f"d{i + 1}"]) for i in range(1500)]
+    nodes = [node("DequantizeLinear", ["q", "s"], ["d0"]), *chain, node("MatMul", ["d1500", "w"], ["y"])]
+    proto = model(nodes, {}, ["y"], constants={"s": np.float32(0.1) * ones(), "w": drawn(8, 4)})
+    proto.graph.input.append(value("q", TensorProto.INT8, (3, 8)))
+    assert loaded(proto, tmp_path).network.layers[0].nest.tensors[0].bits == 8
+
+
 def test_one_layer_and_one_operator_made_of_layers_read_a_weight(tmp_path):
     """Each with its own scales."""
     nodes = [
@@ -182,3 +225,58 @@ def test_names_that_a_model_has_already(tmp_path):
     lstm.input[0] = "it/constant_0"
     _, shape, constants = UNIFORM["a bias"]
     assert_model_equals_onnxruntime(model([*nodes, lstm], {"x": shape}, ["y"], constants=constants), tmp_path)
+
+
+def test_what_is_random_is_no_constant(tmp_path):
+    """Nor is what runs it, or a Dropout that trains."""
+    inside = [node("RandomNormal", [], ["r"], shape=[3, 4]), node("Identity", ["go"], ["on"])]
+    body = helper.make_graph(inside, "b", [value("i", INT64, []), value("go", BOOL, [])],
+                             [value("on", BOOL, []), value("r", FLOAT, [3, 4])])  # fmt: skip
+    nodes = [
+        node("Loop", ["trips", ""], ["many"], name="loop", body=body),
+        node("ReduceSum", ["many", "first"], ["w"], keepdims=0, name="sum"),
+        node("Dropout", ["c", "half", "train"], ["d"], name="drop"),
+        node("MatMul", ["w", "d"], ["y"], name="mm"),
+    ]
+    constants = {
+        "trips": np.array(2),
+        "first": np.array([0]),
+        "c": ones(4, 2),
+        "half": ones() / 2,
+        "train": np.array(True),
+    }
+    network = loaded(model(nodes, {}, ["y"], constants=constants), tmp_path).network
+    assert {"loop", "drop", "sum"} <= {n.name for n in network.nodes}
+
+
+def test_branches_without_names_that_use_the_same_ones(tmp_path):
+    """In a body, where each is a scope of its own."""
+
+    def chosen(op, number, result):
+        inside = [node(op, ["s", "k"], ["t"])]
+        branch = helper.make_graph(inside, "branch", [], [value("t", FLOAT, [2, 2])],
+                                   [numpy_helper.from_array(number * ones(2, 2), "k")])  # fmt: skip
+        return node("If", ["always"], [result], then_branch=branch, else_branch=branch)
+
+    inside = [
+        node("Identity", ["go"], ["on"]),
+        chosen("Add", 2, "a"),
+        chosen("Mul", 3, "b"),
+        node("MatMul", ["a", "b"], ["m"]),
+        node("Tanh", ["m"], ["next"]),
+    ]
+    given = [value("i", INT64, []), value("go", BOOL, []), value("s", FLOAT, [2, 2])]
+    body = helper.make_graph(inside, "body", given, [value("on", BOOL, []), value("next", FLOAT, [2, 2])])
+    nodes = [node("Loop", ["trips", "", "x"], ["y"], name="loop", body=body)]
+    constants = {"trips": np.array(3), "always": np.array(True)}
+    read = assert_model_equals_onnxruntime(model(nodes, {"x": (2, 2)}, ["y"], constants=constants), tmp_path)
+    assert [layer.times for layer in read.network.layers] == [3]
+
+
+def test_a_small_weight_beside_the_file_that_is_missing_is_named(tmp_path):
+    nodes = [node("Reshape", ["x", "to"], ["r"]), node("Relu", ["r"], ["y"])]
+    proto = model(nodes, {"x": (6, 8)}, ["y"], constants={"to": np.array([4, 12])})
+    onnx.save_model(proto, tmp_path / "case.onnx", save_as_external_data=True, location="data", size_threshold=0)
+    (tmp_path / "data").write_bytes(b"short")
+    with pytest.raises(InputError, match="stored beside the model could not be read: to in data"):
+        load(str(tmp_path / "case.onnx"))

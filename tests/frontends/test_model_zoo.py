@@ -183,6 +183,13 @@ def test_a_symbol_without_a_size_is_named(case, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_more_words_than_there_are_places(tmp_path):
+    """The sizes contradict each other only once constants are folded."""
+    path = saved(zoo.encoder(), tmp_path)
+    with pytest.raises(InputError, match=r"Add node /Add_7: .*Incompatible dimensions"):
+        load(path, dims={"batch": 1, "sequence": 40})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("factors", Factors)
 @pytest.mark.parametrize("machine", ["simple3", "eyeriss_v1"])

@@ -284,8 +284,15 @@ def test_symbols_get_sizes(tmp_path):
 
 
 def test_shapes_replace_what_the_file_says():
-    network = load("resnet50", {"gpu_0/data_0": (1, 3, 256, 256)}).network
-    assert network.layers[0].nest.extents["P"] == 128
+    network = load("squeezenet", {"data_0": (1, 3, 256, 256)}).network
+    assert network.layers[0].nest.extents["P"] == 127
+
+
+def test_shapes_that_a_model_cannot_have():
+    """A number of elements is written into it."""
+    for shape in ((1, 3, 256, 256), (2, 3, 224, 224)):
+        with pytest.raises(InputError, match=r"Reshape node n173: it makes 2048 elements of (8192|4096)$"):
+            load("resnet50", {"gpu_0/data_0": shape})
 
 
 @pytest.mark.parametrize(

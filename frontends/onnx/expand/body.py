@@ -43,12 +43,12 @@ class Body:
         """Add a node; the name of its output, or of the first of several, which `last` lists."""
         from onnx import helper
 
-        made = [self._named(f"{op}_{len(self.nodes)}" + (f".{i}" if i else "")) for i in range(outputs)]
+        made = [self.named(f"{op}_{len(self.nodes)}" + (f".{i}" if i else "")) for i in range(outputs)]
         node = helper.make_node(op, [value or "" for value in inputs], made, name=name, **attributes)
         self.nodes.append(node)
         return made[0]
 
-    def _named(self, name: str) -> str:
+    def named(self, name: str) -> str:
         """A value of that name, after the node's, which the model does not have."""
         name = f"{self.prefix}{name}"
         while name in self.region.values:
@@ -77,7 +77,7 @@ class Body:
         """A constant, by its values; InputError if the type does not have them."""
         from onnx import numpy_helper
 
-        name = self._named(f"constant_{len(self.constants)}")
+        name = self.named(f"constant_{len(self.constants)}")
         try:
             self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         except (OverflowError, NotImplementedError) as error:
@@ -105,8 +105,8 @@ class Body:
         return self("Reshape", value, self.integers(*shape))
 
     def inside(self) -> Body:
-        """An empty body for the attribute of a node of this one, which may read the values of this one, but none of the
-        model: its own have short names. What it returns, in order, goes into `results`."""
+        """An empty body for the attribute of a node of this one, which may read the values of this one: its own have
+        short names, which `named` makes others than the model's. What it returns, in order, goes into `results`."""
         inner = copy(self)
         inner.prefix, inner.nodes, inner.constants, inner.results = "", [], [], {}
         return inner

@@ -181,17 +181,19 @@ class _Writer:
             if not self.apart:
                 bias, later = body("Add", bias, later), ""
         product = weight.times(body, self.x, f"{self.labels[n]}input", bias)
-        given = {"x": body.reshape(product, *self.shape[:2], self.rows)}
+        inner = body.inside()
+        states, x, mask = [inner.named(name) for name in self.states], inner.named("x"), inner.named("mask")
+        given = {x: body.reshape(product, *self.shape[:2], self.rows)}
         step = cell(body, _Direction(recurrent, later, peepholes, self.functions[n], self.hidden, self.dtype))
 
-        inner = body.inside()
-        after = step(inner, "x", self.states)
+        after = step(inner, x, states)
         y = after[0]
         if self.mask:
-            given["mask"] = self.mask
-            after = [inner("Where", "mask", *pair) for pair in zip(after, self.states, strict=True)]
-            y = inner("Where", "mask", y, inner.constant(0, self.dtype)) if self.site.outputs[0] else after[0]
-        inner.results = {f"next_{name}": value for name, value in zip(self.states, after, strict=True)} | {"y": y}
+            given[mask] = self.mask
+            after = [inner("Where", mask, *pair) for pair in zip(after, states, strict=True)]
+            y = inner("Where", mask, y, inner.constant(0, self.dtype)) if self.site.outputs[0] else after[0]
+        ends = {inner.named(f"next_{name}"): value for name, value in zip(self.states, after, strict=True)}
+        inner.results = ends | {inner.named("y"): y}
         axis, turned = self.layout, int(self.turned[n])
         body(
             "Scan",
@@ -199,7 +201,7 @@ class _Writer:
             *given.values(),
             name=f"{self.labels[n]}steps",
             outputs=len(self.states) + 1,
-            body=inner.graph(*self.states, *given),
+            body=inner.graph(*states, *given),
             num_scan_inputs=len(given),
             scan_input_axes=[axis] * len(given),
             scan_input_directions=[turned] * len(given),
