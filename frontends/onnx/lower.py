@@ -164,6 +164,10 @@ class _Here:
             name = graph.unique(f"{node.name}/bias", self.lowering.taken)
             read = ((result.bias_words, self.shapes.bits(result.bias)),)
             self._node(name, "Bias", (result.bias,), (), reads=read, to=node.name)
+        zeros = tuple(view.zero for view in lowered.binding.operands.values() if view.zero is not None)
+        if zeros:
+            name = graph.unique(f"{node.name}/zeros", self.lowering.taken)
+            self._node(name, "ZeroPoint", zeros, (), reads=self.region.moved(zeros), to=node.name)
 
     def _with_widths(self, layer: Node, end: str) -> Node:
         """A layer whose elements have the bits of the values that are read, and of the one that is written."""

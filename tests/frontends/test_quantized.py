@@ -363,3 +363,20 @@ def test_floats_that_somebody_needs_are_written(why, tmp_path):
     assert moved(read)["da"] == (((25, 8), (1, None)), ((24, None),), "")
     (layer,) = (layer for layer in read.network.layers if layer.name == "mm")
     assert [tensor.bits for tensor in layer.nest.tensors] == [None] * 3
+
+
+def test_zero_points_are_read(tmp_path):
+    """One of the input, and one of each filter."""
+    stored = {
+        "w": np.random.default_rng(0).integers(0, 9, (3, 2, 2, 2), np.uint8),
+        "xz": np.array(7, np.uint8),
+        "wz": np.array([1, 2, 3], np.uint8),
+    }
+    node = helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"], name="conv")
+    proto = model([node], {"x": (1, 2, 5, 5)}, ["y"], constants=stored)
+    for value, kind in ((proto.graph.input[0], TensorProto.UINT8), (proto.graph.output[0], TensorProto.INT32)):
+        value.type.tensor_type.elem_type = kind
+    read = assert_model_equals_onnxruntime(proto, tmp_path)
+    (zeros,) = read.network.others
+    assert (zeros.op, zeros.inputs, zeros.reads, zeros.writes) == ("ZeroPoint", ("xz", "wz"), ((4, 8),), ())
+    assert zeros.to == "conv"
