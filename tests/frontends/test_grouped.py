@@ -124,7 +124,8 @@ def test_what_moves(tmp_path):
     ("options", "words"),
     [
         ({"num_heads": 3}, "does not have 3 heads"),
-        ({"total": 3}, "there are 4 new keys, and 3 in all"),
+        ({"total": 3}, "there are 4 new keys and 0 of before, and 3 in all"),
+        ({"before": 3, "new": 1, "total": 9}, "there are 1 new keys and 3 of before, and 9 in all"),
         ({"kv_num_heads": 0}, "3 tensors of 4 and 0 heads"),
     ],
 )

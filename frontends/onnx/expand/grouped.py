@@ -88,9 +88,10 @@ def _length(body: Body, past: str | None) -> int:
 def _total(body: Body, k: Heads) -> int:
     """How many keys there are, with the new ones."""
     total = body.site.constants.get(body.site.optional(6) or "")
-    length = _length(body, body.site.optional(3)) + k.length if total is None else int(total.sum())  # of one number
-    if length < k.length:
-        raise body.site.refuse(f"there are {k.length} new keys, and {length} in all")
+    most = _length(body, body.site.optional(3)) + k.length
+    length = most if total is None else int(total.sum())  # of one number
+    if not k.length <= length <= most:
+        raise body.site.refuse(f"there are {k.length} new keys and {most - k.length} of before, and {length} in all")
     return length
 
 
