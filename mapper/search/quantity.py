@@ -11,7 +11,7 @@ from ortools.sat.python import cp_model
 
 from mapper.arch import Memory
 from mapper.errors import InputError
-from mapper.search.tables import LARGEST, Linear, Tables
+from mapper.search.tables import LARGEST, Linear, Tables, added
 from mapper.search.traffic import Sum, Traffic
 
 
@@ -41,7 +41,7 @@ class Quantity:
         exact = largest <= most
         if not exact:
             unit *= -(-largest // most)
-        expression = sum(price // unit * units for price, (_, units) in zip(prices, self.terms, strict=True))
+        expression = added(*((price // unit, units) for price, (_, units) in zip(prices, self.terms, strict=True)))
         return expression, Fraction(unit, denominator), exact
 
 
@@ -114,7 +114,7 @@ def _ports(traffic: Traffic, memory: Memory) -> Iterator[tuple[Memory, Linear, F
 
 def total(sums: Iterable[Sum]) -> Linear:
     """All of some sums together, as one expression."""
-    return sum(coef * units for found in sums for coef, units in found)
+    return added(*(term for found in sums for term in found))
 
 
 def _instance_cycles(traffic: Traffic, cycles: cp_model.IntVar, most: int, segment: int) -> cp_model.IntVar:

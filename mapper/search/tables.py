@@ -22,6 +22,20 @@ Linear = cp_model.LinearExpr | int
 Literal = cp_model_helper.Literal
 
 
+def added(*terms: tuple[int, Linear]) -> Linear:
+    """The sum of (coefficient, expression).
+
+    With + OR-Tools may change an operand that is used elsewhere: (a + b - 1) + 1 is the very a + b inside the first,
+    and what is added next is added to that.
+    """
+    constant = sum(coef * expression for coef, expression in terms if isinstance(expression, int))
+    found = [(expression, coef) for coef, expression in terms if coef and not isinstance(expression, int)]
+    if not found:
+        return constant
+    expressions, coefs = zip(*found, strict=True)
+    return cp_model.LinearExpr.weighted_sum([*expressions, constant], [*coefs, 1])
+
+
 class Tables:
     """A CP-SAT model under construction, with the domain of each variable at hand."""
 
@@ -153,7 +167,7 @@ class Tables:
         low, high = (-(-end // divisor) for end in self.bound(expression))
         result = self.free(low, high, name)
         self.model.add(divisor * result >= expression)
-        self.model.add(divisor * result <= expression + divisor - 1)
+        self.model.add(divisor * result <= added((1, expression), (1, divisor - 1)))
         return result
 
     def times(self, expression: Linear, factor: cp_model.IntVar, name: str) -> cp_model.IntVar:

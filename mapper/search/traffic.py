@@ -20,7 +20,7 @@ from mapper.search.extents import pieces_of
 from mapper.search.halo import Boundaries, states, unions
 from mapper.search.mapspace import Slot
 from mapper.search.model import Extents, Model, Node
-from mapper.search.tables import Linear, Literal
+from mapper.search.tables import Linear, Literal, added
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Traffic:
             return own  # bypassed, such a node is pinned to the compute unit's extents and sees its traffic
         name = f"arrive_{node.slot}@{segment}"
         passed = self.tables.when(~node.keep, self.arrivals(tensor, index + 1, segment, every=every), f"{name}_passed")
-        return self.tables.when(node.keep, own, name) + passed
+        return added((1, self.tables.when(node.keep, own, name)), (1, passed))
 
     def first_in(self, tensor: Tensor, segment: int) -> int:
         """Index of the tensor's first node in or below a segment."""
@@ -165,7 +165,7 @@ class Traffic:
         for segment in range(self.space.segments - 1):
             first = self.first_in(output, segment + 1)
             above, below = (self.arrivals(output, first, s, every=True) for s in (segment, segment + 1))
-            found.append(found[-1] + below - above)
+            found.append(added((1, found[-1]), (1, below), (-1, above)))
         return found
 
     @cached_property
@@ -191,7 +191,8 @@ class Traffic:
         for tensor in self.nest.tensors:
             output = tensor.role is Role.OUTPUT
             top = self.arrivals(tensor, 0, 0)
-            found[self.arch.home.name, tensor.name] = Flow(0, 1, top - 1, top - 1) if output else Flow(top)
+            again = added((1, top), (-1, 1))
+            found[self.arch.home.name, tensor.name] = Flow(0, 1, again, again) if output else Flow(top)
             for index, node in enumerate(self.nodes[tensor.name]):
                 slot = node.slot
                 arrivals = self.arrivals(tensor, index + 1, slot.segment)
@@ -199,9 +200,9 @@ class Traffic:
                 if not output:
                     flow = Flow(arrivals, own)
                 else:
-                    fresh, refilled = self.fresh[slot.segment], own - self.fresh[slot.segment]
                     result = self._results(slot)
-                    flow = Flow(result, result, arrivals - fresh + own - result, arrivals + refilled - result)
+                    part = added((1, arrivals), (-1, self.fresh[slot.segment]), (1, own), (-1, result))
+                    flow = Flow(result, result, part, part)
                 found[slot.memory, slot.tensor] = self._when(node, flow)
         return found
 
@@ -267,7 +268,7 @@ class Traffic:
         """A sum over a divisor, rounded up."""
         if all(coef % divisor == 0 for coef, _ in found):
             return tuple((coef // divisor, expression) for coef, expression in found)
-        return ((1, self.tables.rounded_up(sum(coef * expression for coef, expression in found), divisor, name)),)
+        return ((1, self.tables.rounded_up(added(*found), divisor, name)),)
 
     @cached_property
     def passages(self) -> dict[tuple[str, str], Passage]:
@@ -285,9 +286,12 @@ class Traffic:
                 if keeps and not kept:
                     kept = self.model.new_bool_var(f"kept_below_{fanout.name}")
                     self.model.add_max_equality(kept, keeps)
-                started = self.arrivals(tensor, first, segment + 1, every=True) - self.fresh[segment + 1]
+                started = added(
+                    (1, self.arrivals(tensor, first, segment + 1, every=True)), (-1, self.fresh[segment + 1])
+                )
                 refilled = self.tables.when(kept, started, f"refilled_{fanout.name}")
-                found[fanout.name, tensor.name] = Passage(refilled, below - above, above + refilled)
+                reduced, passed = added((1, below), (-1, above)), added((1, above), (1, refilled))
+                found[fanout.name, tensor.name] = Passage(refilled, reduced, passed)
         return found
 
     @cache  # noqa: B019
@@ -318,11 +322,13 @@ class Traffic:
 
     def tile_words(self, memory: Memory) -> Linear:
         """Words that the tiles kept in a memory take together."""
-        return sum(
-            self._tile_words(tensor, index, memory)
-            for tensor in self.nest.tensors
-            for index, node in enumerate(self.nodes[tensor.name])
-            if node.slot.memory == memory.name
+        return added(
+            *(
+                (1, self._tile_words(tensor, index, memory))
+                for tensor in self.nest.tensors
+                for index, node in enumerate(self.nodes[tensor.name])
+                if node.slot.memory == memory.name
+            )
         )
 
     def _tile_words(self, tensor: Tensor, index: int, memory: Memory) -> Linear:
@@ -333,12 +339,14 @@ class Traffic:
         size = self._words(elements, width, f"words_{node.slot}")
         if tensor.role is Role.OUTPUT and Fraction(*partial_width) > Fraction(*width):
             partial = self.model.new_bool_var(f"partial_{node.slot}")
-            parts = self.arrivals(tensor, index + 1, node.slot.segment) - self.complete_units(node.slot.segment)
+            segment = node.slot.segment
+            parts = added((1, self.arrivals(tensor, index + 1, segment)), (-1, self.complete_units(segment)))
             self.model.add(parts >= 1).only_enforce_if(partial)
             self.model.add(parts <= 0).only_enforce_if(~partial)
             wide = self._words(elements, partial_width, f"wide_{node.slot}")
-            size = self.tables.when(partial, wide, f"wide_tile_{node.slot}") + self.tables.when(
-                ~partial, size, f"narrow_tile_{node.slot}"
+            size = added(
+                (1, self.tables.when(partial, wide, f"wide_tile_{node.slot}")),
+                (1, self.tables.when(~partial, size, f"narrow_tile_{node.slot}")),
             )
         return self.tables.when(node.keep, size, f"tile_{node.slot}")
 

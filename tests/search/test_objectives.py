@@ -8,7 +8,20 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from strategies import problems, reductions
 
-from mapper.arch import Above, Architecture, Compute, Kept, Memory, Only, Relation, Spatial, Tile, load_architecture
+from mapper.arch import (
+    Above,
+    Architecture,
+    Axis,
+    Compute,
+    FanOut,
+    Kept,
+    Memory,
+    Only,
+    Relation,
+    Spatial,
+    Tile,
+    load_architecture,
+)
 from mapper.errors import InfeasibleError
 from mapper.ir import Role, conv, gemm
 from mapper.mapping import violations
@@ -123,6 +136,21 @@ def test_solver_equals_exhaustive_within_limits(objective, data):
     space = data.draw(mapspaces())
     caps = data.draw(limits(space))
     assert values(solver, space, objective, caps) == values(exhaustive, space, objective, caps)
+
+
+@pytest.mark.parametrize("extent", [4, 5, 10])
+@pytest.mark.parametrize("objective", Objective)
+def test_prices_with_a_large_common_divisor(objective, extent):
+    """Ten words of each operand cost what a word of the output does: all prices are one unit. OR-Tools once changed the
+    count of one in the sum."""
+    levels = (
+        Memory("HOME", write_energy=Fraction(10)),
+        Memory("M1"),
+        FanOut("F", (Axis("x", 2),), frozenset({Role.INPUT, Role.WEIGHT}), reduce=True, deliver_energy=Fraction(2)),
+        Compute("MAC"),
+    )
+    space = Mapspace(gemm(K=extent), Architecture("prices", levels), Factors.PERFECT)
+    assert values(solver, space, objective) == values(exhaustive, space, objective)
 
 
 @pytest.mark.slow
