@@ -89,7 +89,6 @@ class _Here:
         self.shapes = region.shapes
         self.readers = Counter(value for node in region.graph.node for value in graph.reads(node))
         self.readers.update(region.outputs)
-        self.makers = {value: node for node in region.graph.node for value in node.output}
         self.widths = Widths(region, self._is_layer, parts=whole is not None)
         self.nodes: list[Node] = []
         self.bindings: dict[str, Binding] = {}
@@ -279,7 +278,8 @@ class _Here:
     def _quantises_what_moved(self, node: onnx.NodeProto) -> bool:
         """Whether a node quantises what another moves, which then writes what this one makes."""
         return (
-            bool(node.input and self.widths.quantised(node.input[0])) and self.makers.get(node.input[0]) in self.movers
+            bool(node.input and self.widths.quantised(node.input[0]))
+            and self.widths.makers.get(node.input[0]) in self.movers
         )
 
     def _attaches(self, node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -74,10 +74,18 @@ class Region:
         """The small constants that are stored in it."""
         return small_values(self.graph)
 
-    def moved(self, values: Iterable[str] | Mapping[str, int]) -> Elements:
-        """The elements of these values, or so many of them, by their bits: of those that are somewhere in memory."""
+    def moved(
+        self, values: Iterable[str] | Mapping[str, int], bits: Callable[[str], int | None] | None = None
+    ) -> Elements:
+        """The elements of these values, or so many of them, by their own `bits` or others: of those that are somewhere
+        in memory."""
         counts = values if isinstance(values, Mapping) else {name: self.shapes.elements(name) for name in values}
-        return self.shapes.by_bits({name: n for name, n in counts.items() if name not in self.invented})
+        found: dict[int | None, int] = {}
+        for name, n in counts.items():
+            if name not in self.invented:
+                width = (bits or self.shapes.bits)(name)
+                found[width] = found.get(width, 0) + n
+        return tuple((n, width) for width, n in found.items() if n)
 
     def reads(self, node: onnx.NodeProto) -> tuple[str, ...]:
         """The values that running a node takes: those that it reads, and what it is made of takes instead."""

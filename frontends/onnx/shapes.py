@@ -14,7 +14,6 @@ import numpy as np
 from frontends.onnx import graph
 from frontends.onnx.fold import fold
 from mapper.errors import InputError
-from mapper.ir.network import Elements
 from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -82,13 +81,6 @@ class Shapes:
             return helper.tensor_dtype_to_np_dtype(self.types[name])
         except KeyError:  # a damaged file
             raise InputError(f"{name} is of type {self.types[name]}, which ONNX does not have") from None
-
-    def by_bits(self, counts: Mapping[str, int]) -> Elements:
-        """So many elements of these values, by their bits."""
-        found: dict[int | None, int] = {}
-        for name, n in counts.items():
-            found[self.bits(name)] = found.get(self.bits(name), 0) + n
-        return tuple((n, bits) for bits, n in found.items() if n)
 
     def _unknown(self, message: str) -> InputError:
         unsized = {name: self.dims[name] for name in self.inputs if name in self.dims and not self.known(name)}

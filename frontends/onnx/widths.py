@@ -57,12 +57,7 @@ class Widths:
 
     def moved(self, values: Iterable[str] | Mapping[str, int]) -> Elements:
         """The elements of values, or so many of them, by the bits in which they are read."""
-        counts = values if isinstance(values, Mapping) else {v: self.region.shapes.elements(v) for v in values}
-        found: dict[int | None, int] = {}
-        for value, n in counts.items():
-            if value not in self.region.invented:
-                found[self.bits(value)] = found.get(self.bits(value), 0) + n
-        return tuple((n, bits) for bits, n in found.items() if n)
+        return self.region.moved(values, self.bits)
 
     def dequantises(self, node: onnx.NodeProto) -> str | None:
         """The layer for which a node dequantises first, "" if that is for none; None if it is done by those who are
