@@ -161,8 +161,9 @@ def _inputs(lines: dict[Record, list[Line]]) -> str:
             a node outside the array stands below the loop along which one inside would have to roll."""
         ),
         paragraph(
-            """Except where neighbours hand tiles on, our count is nowhere below Timeloop's: each convention saves
-            something. With `links` the reads of the child are more in Timeloop, by the words that it hands on."""
+            """In these records our count is nowhere below Timeloop's, except where neighbours hand tiles on: each
+            convention here saves something. With `links` the reads of the child are more in Timeloop, by the words that
+            it hands on."""
         ),
     )
 
@@ -242,8 +243,8 @@ def _conventions(found: Sequence[Record]) -> str:
     return page(
         "## The conventions",
         paragraph(
-            """These are all. Each applies, by a record's loops, to exactly the records that differ when its conversion
-            is left out."""
+            """These explain all differences in these records. Each applies, by a record's loops, to exactly the records
+            that differ when its conversion is left out."""
         ),
         bullets(
             point(
@@ -290,6 +291,13 @@ def _conventions(found: Sequence[Record]) -> str:
         paragraph(
             f"""The {len(small)} expressible records of `small_4x4` were also run with every iteration visited.
             Converted by the true vectors, {again} are equal in every line there too."""
+        ),
+        paragraph(
+            """Other mappings can show more. One more convention is known, of which no record here is an example. Where
+            inputs bypass the innermost memory, Timeloop looks for link transfers there all the same, and drops them, as
+            there is nothing to hand on. But it divides the operations by the mean multicast of the loads that are left
+            without the transfers, so its reads of the memory above come out below what the operations need. Ours are
+            the operations over the multicast of all loads."""
         ),
     )
 

@@ -104,7 +104,7 @@ class Mapping:
         for item in self.items:
             match item:
                 case Keep():
-                    if previous and previous.memory == item.memory and not (previous.rolling or item.rolling):
+                    if previous and previous.memory == item.memory and not (_apart(previous) or _apart(item)):
                         lines[-1] += f" {item.tensor}"
                     else:
                         lines.append(f"keep {item.memory} {item.tensor}{' rolling' * item.rolling}")
@@ -114,6 +114,11 @@ class Mapping:
                     lines.append(f"parfor {item.dim} {item.step} {item.fanout}.{item.axis}")
             previous = item if isinstance(item, Keep) else None
         return "\n".join(lines) + "\n"
+
+
+def _apart(node: Keep) -> bool:
+    """Whether a storage node has a line of its own: a rolling one, and one of a tensor with that word for a name."""
+    return node.rolling or node.tensor == "rolling"
 
 
 def tidy(items: Sequence[Item], extents: dict[str, int]) -> Mapping:

@@ -165,7 +165,10 @@ def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
     [
         (["map", "gmem M=2", "--arch", "simple3"], "unknown kind of layer 'gmem' (did you mean gemm?)"),
         (["map", "gemm M=0", "--arch", "simple3"], "'M=0': an extent is a whole number of at least 1"),
-        (["map", "gemm M=2", "--arch", "simple4"], "no architecture file or name 'simple4' (did you mean simple3"),
+        (
+            ["map", "gemm M=2 N=1 K=1", "--arch", "simple4"],
+            "no architecture file or name 'simple4' (did you mean simple3",
+        ),
         (["evaluate", "none.yaml", "--arch", "simple3"], "none.yaml: cannot be read: No such file or directory"),
         (["archs", "show", "eyeris"], "no architecture file or name 'eyeris' (did you mean eyeriss_v1?)"),
         (["archs", "check", "none"], "no architecture file or name 'none'"),
@@ -173,7 +176,10 @@ def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
         (["map", GEMM, "--arch", "a" * 5000], "cannot be read: File name too long"),
         (["compile", "a" * 5000, "--arch", "simple3"], "is neither a file nor a known model"),
         (["map", "gemm M=" + "9" * 5000, "--arch", "simple3"], "an extent is a whole number of at least 1"),
-        (["map", "gemm M=999999999999999 N=999999999999999", "--arch", "simple3"], "more than the search can count"),
+        (
+            ["map", "gemm M=999999999999999 N=999999999999999 K=1", "--arch", "simple3"],
+            "more than the search can count",
+        ),
         (["map", "conv P=2 stride=999999999999999999999", "--arch", "simple3"], "a stride is a whole number"),
         (["map", GEMM, "--arch", "simple3", "-o", "/"], "/: is a folder, not a file to write"),
         (["map", GEMM, "--arch", "simple3", "-o", "."], ".: is a folder, not a file to write"),
@@ -230,7 +236,7 @@ def test_a_defect_of_ours_is_code_70_with_a_traceback(mapper, monkeypatch):
 
 def test_a_file_that_cannot_be_written_is_the_users_error(mapper, tmp_path):
     (tmp_path / "file").write_text("")
-    found = mapper("map", "gemm M=2", "--arch", "simple3", "-o", tmp_path / "file" / "schedule.yaml")
+    found = mapper("map", "gemm M=2 N=1 K=1", "--arch", "simple3", "-o", tmp_path / "file" / "schedule.yaml")
     assert found.code == 1
     assert "cannot be written" in found.err
 

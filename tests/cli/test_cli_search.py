@@ -102,7 +102,7 @@ def test_a_front_is_a_table_above_its_first_point(mapper, tmp_path):
 
 
 def test_factors_choose(solved, spec):
-    seven = ("gemm M=7", "-a", spec, "--objective", "latency")
+    seven = ("gemm M=7 N=1 K=1", "-a", spec, "--objective", "latency")
     perfect, imperfect = solved(*seven, "--factors", "perfect"), solved(*seven)
     # 7 is prime, so one instance of four does all; imperfectly two steps do, and 15 words at 4 a cycle take 4
     assert (perfect["cycles"], imperfect["cycles"]) == (7, 4)
@@ -126,7 +126,7 @@ def test_constraints_are_kept(solved):
 
 
 def test_a_dataflow_of_the_spec_is_kept_where_it_is_asked_for(solved, flows):
-    free, rows = solved("gemm M=4 K=4", "-a", flows), solved("gemm M=4 K=4", "-a", flows, "--dataflow", "rows")
+    free, rows = solved("gemm M=4 N=1 K=4", "-a", flows), solved("gemm M=4 N=1 K=4", "-a", flows, "--dataflow", "rows")
     assert (free["mapspace"], rows["mapspace"]) == ("imperfect, 1 constraint", "imperfect, 3 constraints")
     assert all({"keep": "RF", "tensor": "O"} in data["mapping"] for data in (free, rows))
     unrolled = [(item["parfor"], item["step"]) for item in rows["mapping"] if "parfor" in item]
@@ -265,8 +265,8 @@ def test_limits_that_nothing_keeps_are_code_3(mapper, limit):
     ("layer", "message"),
     [
         ("gemm M=0", "'M=0': an extent is a whole number of at least 1"),
-        ("gemm M=1000000000000", "more than the search can count"),
-        ("gemm M=1000000000000 N=1000000000000", "more than the search can count"),
+        ("gemm M=1000000000000 N=1 K=1", "more than the search can count"),
+        ("gemm M=1000000000000 N=1000000000000 K=1", "more than the search can count"),
     ],
 )
 def test_an_extent_beyond_reason_is_one_line_at_once(mapper, layer, message):

@@ -41,7 +41,21 @@ def test_lines_that_are_no_item(line):
     with pytest.raises(InputError) as error:
         parse_mapping(f"keep DRAM I\n\n{line}\n")
     assert error.value.place == f"line 3: {line}"
-    assert error.value.message == "expected 'keep MEMORY TENSOR..', 'for DIM STEP' or 'parfor DIM STEP FANOUT.AXIS'"
+    assert error.value.message == (
+        "expected 'keep MEMORY TENSOR..', 'keep MEMORY TENSOR rolling', 'for DIM STEP' or 'parfor DIM STEP FANOUT.AXIS'"
+    )
+
+
+@pytest.mark.parametrize("line", ["keep GLB I W rolling", "keep GLB rolling I"])
+def test_a_rolling_window_stands_alone(line):
+    with pytest.raises(InputError, match="in a line of its own: 'keep MEMORY TENSOR rolling'"):
+        parse_mapping(line)
+
+
+@pytest.mark.parametrize("names", [("rolling",), ("A", "rolling"), ("rolling", "A")])
+def test_a_tensor_may_be_called_rolling(names):
+    mapping = Mapping((*(Keep("L", name) for name in names), Keep("L", "rolling", rolling=True)))
+    assert parse_mapping(str(mapping)) == mapping
 
 
 @pytest.mark.parametrize("line", ["for P two", "parfor P 1.5 PE.x"])
