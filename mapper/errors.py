@@ -37,6 +37,12 @@ class InputError(MapperError):
     """A file, name or value that cannot be read or makes no sense."""
 
 
+class FileError(InputError):
+    """The system cannot read or write what it was asked to: a full disk, a permission, no file descriptors left."""
+
+    exit_code = 74
+
+
 class InfeasibleError(MapperError):
     """No legal mapping exists; the message names the memory and by how much it is too small."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mapper.errors import InputError, MapperError, all_of
+from mapper.files import read_text
 from mapper.ir import LoopNest, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
 
@@ -88,12 +89,7 @@ def to_yaml(schedule: Schedule) -> str:
 
 def read_schedule(path: Path) -> Schedule:
     """The schedule in a YAML or JSON file; InputError naming the file and the item where it is not one."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"cannot be read: {reason}", place=str(path)) from error
-    return parse_schedule(text, str(path))
+    return parse_schedule(read_text(path), str(path))
 
 
 def parse_schedule(text: str, place: str) -> Schedule:

@@ -14,6 +14,7 @@ from frontends.onnx.fold import SMALL
 from frontends.onnx.registry import STANDARD_DOMAINS, UNOFFICIAL
 from frontends.onnx.shapes import condense
 from mapper.errors import InputError
+from mapper.files import MissingFileError, read_bytes
 from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _SHIPPED = {
     "zfnet512": "light_zfnet512",
 }
 
+LARGEST = 2**31 - 1
+"""The most bytes that a protobuf message may have; larger models keep their weights in files of their own."""
+
 
 def short_names() -> list[str]:
     """The names that stand for a model without a file of the user's: the onnx package's, then the survey's."""
@@ -46,23 +50,14 @@ def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
         proto = survey.build(model)
         return proto, Path(model), hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
     path = _shipped(model) if model in _SHIPPED else Path(model)
-    if not model or not _exists(path):
-        hint = did_you_mean(Path(model).name if model.endswith(".onnx") else model, short_names())
+    try:
+        data = read_bytes(path if model else "", LARGEST)
+    except MissingFileError:
+        hint = did_you_mean(path.name if model.endswith(".onnx") else model, short_names())
         raise InputError(
             f"'{model[:100]}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
-        )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", place=model) from error
+        ) from None
     return _parse(data, model), path, hashlib.sha256(data).hexdigest()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that no file can have
-        return False
 
 
 def _shipped(name: str) -> Path:

@@ -4,7 +4,7 @@ from mapper.arch.architecture import Architecture, Axis, Compute, FanOut, Level,
 from mapper.arch.constraints import Above, Constraint, Kept, Only, Relation, Spatial, Tile, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table, parse_table, table_names
 from mapper.arch.load import load_architecture, parse_architecture
-from mapper.arch.spec import Spec, find_spec, spec_names
+from mapper.arch.spec import Spec, find_spec, read_spec, spec_names
 
 __all__ = [
     "Above",
@@ -29,6 +29,7 @@ __all__ = [
     "parse_architecture",
     "parse_constraint",
     "parse_table",
+    "read_spec",
     "spec_names",
     "table_names",
 ]

@@ -17,6 +17,7 @@ from mapper.arch.spec import Spec, read_spec
 from mapper.arch.units import ENERGY_UNITS, size_units
 from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
+from mapper.files import MissingFileError
 from mapper.spelling import nearest
 
 ACTIONS = ("read", "write", "deliver", "reduce", "hop", "mac", "multiply", "add")
@@ -121,10 +122,10 @@ def load_table(name: str, beside: str = "") -> EnergyTable:
     if name in table_names():
         text = (resources.files("arch_specs") / "tables" / f"{name}.yaml").read_text("utf-8")
         return parse_table(Spec(f"tables/{name}.yaml", text))
-    path = Path(beside).parent / name
-    if not path.exists():
-        raise InputError(f"no energy table or file '{name}'", hint=nearest(name, table_names()))
-    return parse_table(read_spec(str(path)))
+    try:
+        return parse_table(read_spec(str(Path(beside).parent / name)))
+    except MissingFileError:
+        raise InputError(f"no energy table or file '{name}'", hint=nearest(name, table_names())) from None
 
 
 def parse_table(spec: Spec) -> EnergyTable:

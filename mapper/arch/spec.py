@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 from mapper.errors import InputError
+from mapper.files import MissingFileError, read_text
 from mapper.spelling import nearest
 
 
@@ -30,21 +30,10 @@ def find_spec(name: str) -> Spec:
         return Spec(f"{name}.yaml", (resources.files("arch_specs") / f"{name}.yaml").read_text("utf-8"))
     try:
         return read_spec(name)
-    except FileNotFoundError:
+    except MissingFileError:
         raise InputError(f"no architecture file or name '{name}'", hint=nearest(name, spec_names())) from None
 
 
 def read_spec(name: str) -> Spec:
-    """The spec in a file; FileNotFoundError if there is none, InputError if it cannot be read."""
-    path = Path(name)
-    try:
-        if path.is_dir():
-            raise InputError("this is a directory, not a spec file", place=name)
-        return Spec(name, path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError("not a text file", place=name) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot be read: {reason}", place=name[:100]) from error
+    """The spec in a file; raises as `mapper.files.read_text` does."""
+    return Spec(name, read_text(name))

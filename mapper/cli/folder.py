@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapper.cli.output import write_text
 from mapper.errors import InputError
+from mapper.files import DATA, MissingFileError, problems, read_text, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Folder:
 
     def start(self, model: dict[str, Any], arch_text: str) -> None:
         """Begin a compilation: nothing of an earlier one may look like a result of this."""
-        try:
+        with problems(self.path, "cleared"):
             if self.path.exists() and not self.path.is_dir():
                 raise InputError("is a file, not a folder", place=str(self.path))
             if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "model.json").is_file():
@@ -36,8 +36,6 @@ class Folder:
                 (self.path / name).unlink(missing_ok=True)
             for old in (self.path / "schedule").glob("*.yaml"):
                 old.unlink()
-        except OSError as error:
-            raise InputError(f"cannot be cleared: {error.strerror}", place=str(self.path)) from error
         write_text(self.path / "model.json", json.dumps(model, indent=2) + "\n")
         write_text(self.path / "arch.yaml", arch_text)
 
@@ -49,14 +47,14 @@ class Folder:
         """One of the folder's JSON files; InputError where it is missing or broken."""
         file = self.path / name
         try:
-            data = json.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
+            data = json.loads(read_text(file, DATA))
+        except MissingFileError:
             raise InputError(
                 "not there: the folder holds no finished compilation",
                 place=str(file),
                 hint="mapper compile MODEL -o DIR",
             ) from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"cannot be read: {error}", place=str(file)) from error
         if not isinstance(data, dict):
             raise InputError("is not a JSON object", place=str(file))

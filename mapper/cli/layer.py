@@ -11,9 +11,10 @@ from typing import Any
 from mapper.arch import Architecture, load_architecture
 from mapper.cli.asked import read
 from mapper.cli.options import Asked
-from mapper.cli.output import console, energy_text, table, value_text, write_text
+from mapper.cli.output import console, energy_text, table, value_text
 from mapper.cli.progress import live
 from mapper.cost import Cost
+from mapper.files import write_text
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
 from mapper.network.summary import exact, finite

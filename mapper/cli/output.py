@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from mapper.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,22 +61,3 @@ def value_text(value: Fraction, objective: Objective, unit: str) -> str:
             return f"{energy_text(value, unit)} x cycles"
         case _:
             return energy_text(value, unit)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: under another name first, then renamed."""
-    if path.is_dir():
-        raise InputError("is a folder, not a file to write", place=str(path))
-    path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file():
-        raise InputError("is no regular file, which is all that can be replaced", place=str(path))
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", place=str(path)) from error
-    finally:
-        if temporary.is_file():  # interrupted or failed: nothing half-written stays
-            temporary.unlink()

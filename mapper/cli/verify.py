@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapper.arch import Architecture, Spec, parse_architecture
+from mapper.arch import Architecture, parse_architecture, read_spec
 from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
 from mapper.errors import InputError, VerificationError
+from mapper.files import MissingFileError
 from mapper.ir import LoopNest
 from mapper.mapping import violations
 from mapper.network import Mapped, mapped_data
@@ -68,7 +69,7 @@ def _read(folder: Path) -> _Written:
     about, data = files.read_json("model.json"), files.read_json("summary.json")
     arch_file = folder / "arch.yaml"
     try:
-        arch = parse_architecture(Spec(str(arch_file), arch_file.read_text("utf-8")))
+        arch = parse_architecture(read_spec(str(arch_file)))
         shapes = {str(name): tuple(map(int, shape)) for name, shape in about.get("shapes", {}).items()}
         dims = {str(name): int(n) for name, n in about.get("dims", {}).items()}
         values = {str(name): n for name, n in about.get("values", {}).items()}
@@ -78,9 +79,8 @@ def _read(folder: Path) -> _Written:
         return _Written(
             str(about["name"]), arch, str(about["path"]), str(about["sha256"]), shapes, dims, values, data, rows
         )
-    except OSError as error:
-        missing = f"{error.filename} cannot be read: {error.strerror}"
-        raise InputError(f"no folder of a compilation: {missing}", place=str(folder)) from error
+    except MissingFileError as error:
+        raise InputError(f"no folder of a compilation: {error}", place=str(folder)) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"its summary has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"no folder of a compilation: {what}", place=str(folder)) from error

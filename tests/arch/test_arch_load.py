@@ -422,7 +422,7 @@ def test_a_file_is_found_by_its_path(tmp_path):
 
 
 def test_a_folder_is_no_spec(tmp_path):
-    with pytest.raises(InputError, match="this is a directory, not a spec file"):
+    with pytest.raises(InputError, match="cannot be read: it is a directory"):
         find_spec(str(tmp_path))
 
 

@@ -174,7 +174,7 @@ def test_a_mapping_of_another_machine_is_illegal(mapper, tmp_path):
         (["archs", "check", "none"], "no architecture file or name 'none'"),
         (["verify", "none"], "none/model.json"),
         (["map", GEMM, "--arch", "a" * 5000], "cannot be read: File name too long"),
-        (["compile", "a" * 5000, "--arch", "simple3"], "is neither a file nor a known model"),
+        (["compile", "a" * 5000, "--arch", "simple3"], "cannot be read: File name too long"),
         (["map", "gemm M=" + "9" * 5000, "--arch", "simple3"], "an extent is a whole number of at least 1"),
         (
             ["map", "gemm M=999999999999999 N=999999999999999 K=1", "--arch", "simple3"],

@@ -13,7 +13,7 @@ import pytest
 
 from backends.emit import read_schedule
 from mapper.arch import load_architecture
-from mapper.cli.output import write_text
+from mapper.files import write_text
 from mapper.mapping import violations
 
 COMMAND = str(Path(sys.executable).with_name("mapper"))

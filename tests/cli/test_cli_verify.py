@@ -92,7 +92,7 @@ def test_a_folder_without_its_architecture_names_the_file(mapper, build):
     (build / "arch.yaml").unlink()
     found = mapper("verify", build)
     assert (found.code, found.out) == (1, "")
-    assert f"no folder of a compilation: {build / 'arch.yaml'} cannot be read: No such file" in found.err
+    assert f"no folder of a compilation: {build / 'arch.yaml'}: cannot be read: No such file" in found.err
 
 
 def test_layers_that_the_inputs_do_not_lead_to_are_named(mapper, spec, tmp_path):

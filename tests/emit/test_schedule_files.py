@@ -182,10 +182,14 @@ def test_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("missing", "No such file or directory"), ("", "Is a directory"), ("binary", "not a text file")],
+    [
+        ("missing", "No such file or directory"),
+        ("", "it is a directory"),
+        ("binary", "not a text file"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, reason):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError) as error:
         read_schedule(tmp_path / name)
-    assert str(error.value) == f"{tmp_path / name}: cannot be read: {reason}"
+    assert str(error.value).startswith(f"{tmp_path / name}: cannot be read: {reason}")
