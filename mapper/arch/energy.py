@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mapper.arch.spec import Spec, read_spec
-from mapper.arch.units import ENERGY_UNITS, size_units
+from mapper.arch.units import BIT_UNITS, ENERGY_UNITS, TECHNOLOGY_UNITS, size_units
 from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
 from mapper.files import MissingFileError
@@ -139,7 +139,7 @@ def parse_table(spec: Spec) -> EnergyTable:
         reader.name(top["name"]) if "name" in top else "",
         reader.text(top["description"], "description").strip() if "description" in top else "",
         unit,
-        reader.integer(top["technology"], {"nm": Fraction(1)}, "technology") if "technology" in top else None,
+        reader.integer(top["technology"], TECHNOLOGY_UNITS, "technology") if "technology" in top else None,
         tuple(row for row in rows if row),
     )
     if problem := all_of(reader.in_order()):
@@ -156,10 +156,10 @@ def _row(reader: Reader, node: Any, unit: str) -> Row | None:
     energy = reader.quantity(keys["energy"], ENERGY_UNITS[unit], "the energy", lambda v: v >= 0, "zero or more")
     size = width = None
     if "size" in keys:
-        units = {unit: bits for unit, bits in size_units(1).items() if unit != "words"}
+        units = {unit: bits for unit, bits in size_units(1).items() if not unit.startswith("word")}
         size = reader.integer(keys["size"], units, "the size")
     if "width" in keys:
-        width = reader.integer(keys["width"], {"bits": Fraction(1)}, "the width")
+        width = reader.integer(keys["width"], BIT_UNITS, "the width")
     if "note" in keys:
         reader.text(keys["note"], "a note")
     return Row(

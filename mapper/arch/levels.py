@@ -10,7 +10,7 @@ from typing import Any
 
 from mapper.arch.architecture import ALL_ROLES, Axis, Compute, FanOut, Level, Memory, Widths
 from mapper.arch.energy import EnergyTable, Priced
-from mapper.arch.units import AREA_UNITS, BIT_UNITS, ENERGY_UNITS, bandwidth_units, leak_units, size_units
+from mapper.arch.units import AREA_UNITS, BIT_UNITS, ENERGY_UNITS, RATE_UNITS, bandwidth_units, leak_units, size_units
 from mapper.arch.yaml_node import Reader
 from mapper.errors import InputError
 from mapper.ir import Role
@@ -154,8 +154,7 @@ class Levels:
     def _compute(self, node: Any) -> Compute:
         keys = self._keys(node, _COMPUTE, "the compute unit")
         name = self.reader.name(keys["compute"])
-        units = {"": Fraction(1), "operations/cycle": Fraction(1)}
-        rate = self.reader.integer(keys["rate"], dict(units), f"the rate of {name}") if "rate" in keys else 1
+        rate = self.reader.integer(keys["rate"], RATE_UNITS, f"the rate of {name}") if "rate" in keys else 1
         widths = self._widths(keys["widths"], name) if "widths" in keys else Widths()
         return Compute(
             name=name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 
 from mapper.arch.architecture import Architecture, FanOut, Memory, level_problems
@@ -11,7 +10,7 @@ from mapper.arch.constraints import Constraint, located, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table
 from mapper.arch.levels import Levels
 from mapper.arch.spec import Spec, find_spec
-from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS
+from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS, TECHNOLOGY_UNITS
 from mapper.arch.yaml_node import Reader, open_document
 from mapper.errors import InputError, all_of
 
@@ -29,7 +28,7 @@ def load_architecture(name: str) -> Architecture:
 def parse_architecture(spec: Spec) -> Architecture:
     """The architecture that a spec describes; raises like `load_architecture`."""
     reader, top = open_document(spec.text, spec.place, _TOP, ("name", "levels"), "the spec")
-    technology = reader.integer(top["technology"], {"nm": Fraction(1)}, "technology") if "technology" in top else None
+    technology = reader.integer(top["technology"], TECHNOLOGY_UNITS, "technology") if "technology" in top else None
     table = _table(reader, top["energies"], technology) if "energies" in top else None
     unit = table.energy_unit if table else "pJ"
     if "energy_unit" in top:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from mapper.arch.units import Units
+from mapper.arch.units import Units, hint
 from mapper.errors import InputError, MapperError
 from mapper.spelling import nearest
 
@@ -173,16 +173,15 @@ class Reader:
         """
         text = self.text(node, what)
         match = _QUANTITY.fullmatch(text)
-        names = ", ".join(u for u in units if u)
         if not match:
-            self.problem(node, f"{what} must be a number, not '{text}'", f"units: {names}" if names else None)
+            self.problem(node, f"{what} must be a number, not '{text}'", hint("", units) if any(units) else None)
             return None
         unit = match[2] or ""
         factor = units.get(unit)
         if factor is None:
             problem = f"unit '{unit}' of {what}" if unit else f"{what} without a unit"
             reason = "needs a clock in this spec" if unit in units else "is not known"
-            self.problem(node, f"{problem} {reason}", f"units: {names}" if names else "write the number alone")
+            self.problem(node, f"{problem} {reason}", hint("" if unit in units else unit, units))
             return None
         value = Fraction(match[1].replace("_", "")) * factor
         if abs(value) > _LARGEST:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from mapper.arch import Architecture
-from mapper.arch.units import Units
+from mapper.arch.units import BYTE_UNITS, COUNT_UNITS, ENERGY_UNITS, Units, hint, size_units
 from mapper.cli.options import Asked, Mapspace
 from mapper.errors import InputError, MapperError, all_of
 from mapper.options import Options, read_constraints
@@ -20,20 +20,6 @@ _NUMBER = re.compile(
     r"\s*([0-9]{1,3}(?:[,_][0-9]{3}){1,5}|[0-9]{1,18})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?\s*([A-Za-z]*)\s*"
 )
 _LARGEST = 10**18
-_THOUSANDS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_COUNTS: Units = {prefix: Fraction(1000) ** power for prefix, power in _THOUSANDS.items()}
-_BYTES: Units = {
-    **_COUNTS,
-    **{f"{prefix}B": factor for prefix, factor in _COUNTS.items()},
-    **{f"{prefix}iB": Fraction(1024) ** power for prefix, power in {"K": 1, "M": 2, "G": 3, "T": 4}.items()},
-}
-_ENERGIES: dict[str, Units] = {
-    "MAC": {**_COUNTS, **{f"{prefix}MAC": factor for prefix, factor in _COUNTS.items()}},
-    "pJ": {
-        **_COUNTS,
-        **{f"{prefix}J": Fraction(1000) ** power for prefix, power in {"p": 0, "n": 1, "u": 2, "m": 3, "": 4}.items()},
-    },
-}
 
 
 def read(asked: Asked, arch: Architecture) -> Options:
@@ -50,11 +36,11 @@ def read(asked: Asked, arch: Architecture) -> Options:
     def amount(option: str, text: str | None, units: Units, *, whole: bool = False) -> Fraction | None:
         return None if text is None else attempt(lambda: quantity(f"--{option} {text}", text, units, whole=whole))
 
-    cycles = amount("max-cycles", asked.max_cycles, _COUNTS, whole=True)
+    cycles = amount("max-cycles", asked.max_cycles, COUNT_UNITS, whole=True)
     limits = {
         "max_cycles": None if cycles is None else int(cycles),
-        "max_energy": amount("max-energy", asked.max_energy, _ENERGIES[arch.energy_unit]),
-        "max_dram_bytes": amount("max-dram-bytes", asked.max_dram_bytes, _BYTES),
+        "max_energy": amount("max-energy", asked.max_energy, COUNT_UNITS | ENERGY_UNITS[arch.energy_unit]),
+        "max_dram_bytes": amount("max-dram-bytes", asked.max_dram_bytes, BYTE_UNITS),
         "min_utilization": None if asked.min_utilization is None else attempt(lambda: share(asked.min_utilization)),
         "max_words": attempt(lambda: words(asked.max_words, arch)) or (),
     }
@@ -83,13 +69,11 @@ def quantity(place: str, text: str, units: Units, *, whole: bool = False) -> Fra
     """A number with one of the units, as an exact number of the base unit: 1.5e6, 602,112, 2M, 64KiB, 35.2 mJ."""
     match = _NUMBER.fullmatch(text)
     if not match:
-        raise InputError(
-            "this is no number of at least 0", place=place, hint=f"units: {', '.join(filter(None, units))}"
-        )
+        raise InputError("this is no number of at least 0", place=place, hint=hint("", units))
     digits, decimals, power, unit = match.groups()
     factor = units.get(unit)
     if factor is None:
-        raise InputError(f"the unit {unit} is not known", place=place, hint=f"units: {', '.join(filter(None, units))}")
+        raise InputError(f"the unit {unit} is not known", place=place, hint=hint(unit, units))
     value = Fraction(re.sub("[,_]", "", digits) + (decimals or "") + (power or "")) * factor
     if value > _LARGEST:
         raise InputError("this is too large to be meant", place=place)
@@ -120,8 +104,9 @@ def words(texts: Iterable[str], arch: Architecture) -> tuple[tuple[str, int], ..
                 )
             if name in found:
                 raise InputError(f"{name} is given twice", place=f"--max-words {text}")
-            found[name] = int(quantity(f"--max-words {text}", number, _COUNTS, whole=True))
             Limits(max_words=((name, 0),)).check(arch)
+            units = COUNT_UNITS | size_units(arch.memory(name).word_bits)
+            found[name] = int(quantity(f"--max-words {text}", number, units, whole=True))
         except MapperError as error:
             problems.append(error)
     if problem := all_of(problems):

@@ -173,7 +173,7 @@ MaxWords = Annotated[
     typer.Option(
         "--max-words",
         metavar="MEMORY=N",
-        help="Tiles take at most N words of each instance of a memory: GLB=50k; repeatable.",
+        help="Tiles take at most N words of each instance of a memory: GLB=50k, GLB=64KiB; repeatable.",
     ),
 ]
 TimeLimit = Annotated[

@@ -179,6 +179,9 @@ def test_sizes_in_words_of_16_bits(size, words):
         ("1 GB/s", Fraction(50)),
         ("80 Mbit/s", Fraction(1, 2)),
         ("1 Gbit/s", Fraction(25, 4)),
+        ("1 Gb/s", Fraction(25, 4)),
+        ("1 GiB/s", Fraction(2**30, 2 * 10**7)),
+        ("2 KiB/cycle", 1024),
     ],
 )
 def test_bandwidths_in_words_of_16_bits_at_10_mhz(bandwidth, words_per_cycle):
@@ -193,7 +196,14 @@ def test_clocks(clock, hertz):
 
 @pytest.mark.parametrize(
     ("unit", "energy", "exact"),
-    [("pJ", "0.1", Fraction(1, 10)), ("pJ", "7 fJ", Fraction(7, 1000)), ("pJ", "2 nJ", 2000), ("MAC", "6 MAC", 6)],
+    [
+        ("pJ", "0.1", Fraction(1, 10)),
+        ("pJ", "7 fJ", Fraction(7, 1000)),
+        ("pJ", "2 nJ", 2000),
+        ("pJ", "1.5 uJ", 1_500_000),
+        ("MAC", "6 MAC", 6),
+        ("MAC", "2 kMAC", 2000),
+    ],
 )
 def test_energies_are_exact(unit, energy, exact):
     assert read(with_memory(f"read: {energy}", top=f"energy_unit: {unit}\n")).memory("M").read_energy == exact
@@ -207,8 +217,8 @@ def test_multicast(multicast, roles):
     assert arch.fanouts[0].multicast == roles
 
 
-KNOWN_SIZES = "units: words, bits, B, kB, MB, GB, KiB, MiB, GiB"
-KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, Mbit/s, Gbit/s"
+KNOWN_SIZES = "units: words, bits, B, kB, MB, GB, TB, KiB, MiB, GiB..."
+KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, MiB/s, GiB/s, Mbit/s, Gbit/s, Gb/s..."
 
 
 @pytest.mark.parametrize(
@@ -222,7 +232,9 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, Mbit/s, Gbit
             "rolling, size, word, write)",
         ),
         ("read: 1\n    §read: 1", "§: key 'read' is given twice in a memory"),
-        ("size: §3 wrds", f"§: unit 'wrds' of the size of M is not known ({KNOWN_SIZES})"),
+        ("size: §3 wrds", "§: unit 'wrds' of the size of M is not known (did you mean words or word?)"),
+        ("size: §3 KB", "§: unit 'KB' of the size of M is not known (did you mean kB or KiB or kb?)"),
+        ("size: §3 q", f"§: unit 'q' of the size of M is not known ({KNOWN_SIZES})"),
         ("size: §3", f"§: the size of M without a unit is not known ({KNOWN_SIZES})"),
         ("size: §big", f"§: the size of M must be a number, not 'big' ({KNOWN_SIZES})"),
         ("size: §0 words", "§: the size of M must be at least one word, not 0 words"),
@@ -234,9 +246,9 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, Mbit/s, Gbit
         ),
         ("word: §2.5", "§: the word of M must be a whole number of at least 1, not 2.5"),
         ("word: §0", "§: the word of M must be a whole number of at least 1, not 0"),
-        ("word: §2 B", "§: unit 'B' of the word of M is not known (units: bit, bits)"),
+        ("word: §2 kB", "§: unit 'kB' of the word of M is not known (units: bit, bits, B)"),
         ("read: §-1", "§: energy 'read' of M must be zero or more, not -1"),
-        ("write: §5 MAC", "§: unit 'MAC' of energy 'write' of M is not known (units: fJ, pJ, nJ)"),
+        ("write: §5 MAC", "§: unit 'MAC' of energy 'write' of M is not known (units: fJ, pJ, nJ, uJ, mJ, J)"),
         ("rolling: §yes", "§: rolling of M must be true or false, not 'yes'"),
         ("keeps: [input, §psums]", "§: unknown entry 'psums' of keeps of M (known: input, output, weight)"),
         ("keeps: §input", "§: keeps of M must be a list"),
@@ -252,7 +264,7 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, Mbit/s, Gbit
         (
             "leak: §2 mW",
             "§: unit 'mW' of the leakage of M needs a clock in this spec "
-            "(units: fJ/cycle, pJ/cycle, nJ/cycle, nW, uW, mW, W)",
+            "(units: fJ/cycle, pJ/cycle, nJ/cycle, uJ/cycle, mJ/cycle, J/cycle, nW, uW, mW, W)",
         ),
         ("area: §3", "§: the area of M without a unit is not known (units: um2, mm2)"),
         ("kind: §sram", "§: a kind is looked up in a table, and the spec names none (add energies: TABLE)"),
@@ -283,7 +295,10 @@ def test_errors_of_a_memory(line, message):
         ("axes: {x: 2}\n    reduce: §1", "§: reduce of F must be true or false, not '1'"),
         ("axes: {x: 2}\n    drain: §both", "§: drain of F must be true or false, not 'both'"),
         ("axes: {x: 2}\n    hop: §-1", "§: energy 'hop' of F must be zero or more, not -1"),
-        ("axes: {x: 2}\n    deliver: §x", "§: energy 'deliver' of F must be a number, not 'x' (units: fJ, pJ, nJ)"),
+        (
+            "axes: {x: 2}\n    deliver: §x",
+            "§: energy 'deliver' of F must be a number, not 'x' (units: fJ, pJ, nJ, uJ, mJ, J)",
+        ),
     ],
 )
 def test_errors_of_a_fanout(line, message):
