@@ -8,6 +8,7 @@ NEEDED = {
     "arch_specs/eyeriss_v1.yaml",
     "arch_specs/simple3.yaml",
     "arch_specs/simple3_rolling.yaml",
+    "arch_specs/schedules/eyeriss_v1/CONV1.yaml",
     "arch_specs/tables/survey_65nm.yaml",
     "mapper/py.typed",
 }

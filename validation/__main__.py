@@ -16,12 +16,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a missing or wrong name exits with 2 and the names there are."""
     parser = ArgumentParser(prog="python -m validation", description=__doc__)
     parser.add_argument("name", choices=REPORTS)
-    parser.add_argument("--write", action="store_true", help="write docs/validation/NAME.md instead of printing")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write docs/validation/NAME.md, and the files that belong to it, instead of printing",
+    )
     options = parser.parse_args(arguments)
-    text: str = import_module(f"validation.{options.name}").report()
+    module = import_module(f"validation.{options.name}")
+    text: str = module.report()
     if options.write:
         DOCUMENTS.mkdir(parents=True, exist_ok=True)
         (DOCUMENTS / f"{options.name}.md").write_text(text, "utf-8")
+        for path, content in module.files().items() if hasattr(module, "files") else ():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, "utf-8")
     else:
         sys.stdout.write(text)
 

@@ -17,8 +17,12 @@ from validation.eyeriss_published import (
     TOTAL_MACS_G,
     TOTAL_PROCESSING_MS,
 )
+from validation.eyeriss_schedules import schedules
 from validation.eyeriss_traffic import buffer, dram, open_question
 from validation.markdown import bullets, off, page, paragraph, percent, span, table
+
+files = schedules
+"""What is written beside the page."""
 
 
 def report() -> str:
@@ -63,10 +67,12 @@ def introduction(rows: Sequence[Predicted]) -> str:
         paragraph(f"Source: {SOURCE}. How sure its figures are here:"),
         bullets(*(f"*{label}*: {figures}." for label, figures in CONFIDENCE)),
         paragraph(
-            f"""Machine: `{ARCHITECTURE}`, whose ifmap scratchpads keep what consecutive windows share (`rolling`) and
-            whose network lets one read of the global buffer serve all PEs on a diagonal (`halo`). A word is 16 bits,
-            1 MB is 10^6 bytes, an error is (model - measured) / measured. The tests run all these mappings in full,
-            word by word, on the counting executor; every count there equals the model's."""
+            f"""Machine: `{ARCHITECTURE}` as it ships, whose ifmap scratchpads keep what consecutive windows share
+            (`rolling`) and whose network lets one read of the global buffer serve all PEs on a diagonal (`halo`). The
+            mappings ship as schedules (`mapper archs schedules`): `mapper evaluate {ARCHITECTURE}/{rows[0].layer.name}
+            --arch {ARCHITECTURE}` prints all counts of the first. A word is 16 bits, 1 MB is 10^6 bytes, an error is
+            (model - measured) / measured. The tests run all these mappings in full, word by word, on the counting
+            executor; every count there equals the model's."""
         ),
     )
 

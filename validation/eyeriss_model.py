@@ -48,7 +48,7 @@ def mb(words: int) -> float:
 
 
 def machine(sharing: Sharing = CHIP) -> Architecture:
-    """The chip, with what it shares switched on or off whatever the spec says."""
+    """The chip as it ships, which is `CHIP`, or with less sharing."""
     arch = load_architecture(ARCHITECTURE)
     return replace(
         arch,

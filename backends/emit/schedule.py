@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mapper.arch.spec import find_schedule, schedule_names
 from mapper.errors import InputError, MapperError, all_of
-from mapper.files import read_text
+from mapper.files import MissingFileError, read_text
 from mapper.ir import LoopNest, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
+from mapper.spelling import did_you_mean
 
 SCHEMA = "tilewright.schedule/1"
 
@@ -88,8 +90,18 @@ def to_yaml(schedule: Schedule) -> str:
 
 
 def read_schedule(path: Path) -> Schedule:
-    """The schedule in a YAML or JSON file; InputError naming the file and the item where it is not one."""
-    return parse_schedule(read_text(path), str(path))
+    """The schedule in a YAML or JSON file, or of a name of `schedule_names`, such as 'eyeriss_v1/CONV1'.
+
+    InputError naming the file and the item where it is not one.
+    """
+    if shipped := find_schedule(str(path)):
+        return parse_schedule(shipped.text, shipped.place)
+    try:
+        return parse_schedule(read_text(path), str(path))
+    except MissingFileError as error:
+        if hint := did_you_mean(str(path), schedule_names()):
+            raise MissingFileError(error.message, place=error.place, hint=hint) from None
+        raise
 
 
 def parse_schedule(text: str, place: str) -> Schedule:

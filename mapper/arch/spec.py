@@ -34,6 +34,26 @@ def find_spec(name: str) -> Spec:
         raise InputError(f"no architecture file or name '{name}'", hint=nearest(name, spec_names())) from None
 
 
+def schedule_names() -> list[str]:
+    """The schedules that come with the package, as ARCHITECTURE/LAYER."""
+    folder = resources.files("arch_specs") / "schedules"
+    machines = sorted((f for f in folder.iterdir() if f.is_dir()), key=lambda f: f.name)
+    names = ([f.name for f in machine.iterdir() if f.name.endswith(".yaml")] for machine in machines)
+    return [
+        f"{machine.name}/{name.removesuffix('.yaml')}"
+        for machine, found in zip(machines, names, strict=True)
+        for name in sorted(found)
+    ]
+
+
+def find_schedule(name: str) -> Spec | None:
+    """The schedule of that name among those that come with the package, as text; None where there is none."""
+    if name not in schedule_names():
+        return None
+    file = f"schedules/{name}.yaml"
+    return Spec(file, resources.files("arch_specs").joinpath(*file.split("/")).read_text("utf-8"))
+
+
 def read_spec(name: str) -> Spec:
     """The spec in a file; raises as `mapper.files.read_text` does."""
     return Spec(name, read_text(name))

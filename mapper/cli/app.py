@@ -176,7 +176,10 @@ def map_command(
 @guarded
 def evaluate_command(
     schedule: Annotated[
-        Path, typer.Argument(metavar="SCHEDULE", help="A schedule that 'map -o' or 'compile -o' wrote.")
+        Path,
+        typer.Argument(
+            metavar="SCHEDULE", help="A schedule that 'map -o' or 'compile -o' wrote, or a name of 'archs schedules'."
+        ),
     ],
     arch: Arch,
     explain: Annotated[
@@ -274,6 +277,15 @@ def archs_tables(
         list_tables(as_json=format is Format.JSON)
     else:
         show_table(name, as_json=format is Format.JSON)
+
+
+@archs_app.command("schedules")
+@guarded
+def archs_schedules(format: OutputFormat = Format.TABLE) -> None:
+    """The schedules that come with the package: what chips ran, for 'mapper evaluate'."""
+    from mapper.cli.catalog import list_schedules
+
+    list_schedules(as_json=format is Format.JSON)
 
 
 @archs_app.command("check")

@@ -26,6 +26,16 @@ def list_tables(*, as_json: bool) -> None:
     _list({name: load_table(name).description for name in table_names()}, "table", as_json=as_json)
 
 
+def list_schedules(*, as_json: bool) -> None:
+    """Print the name of each schedule of the package, and the layer that it runs."""
+    from backends.emit import parse_schedule
+    from mapper.arch.spec import find_schedule, schedule_names
+
+    texts = {name: find_schedule(name) for name in schedule_names()}
+    found = {name: str(parse_schedule(spec.text, spec.place).nest) for name, spec in texts.items() if spec}
+    _list(found, "schedule", as_json=as_json, text="layer")
+
+
 def _list(found: dict[str, str], heading: str, *, as_json: bool, text: str = "what it is") -> None:
     if as_json:
         print(json.dumps(found, indent=2))

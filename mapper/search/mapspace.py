@@ -185,7 +185,7 @@ class Mapspace:
                         f"halos along {'+'.join(map(str, rank))} of {tensor.name} can be shared in more ways than the "
                         "search has tables for",
                         place=self.arch.name,
-                        hint="set halo: false to map it without, or evaluate a mapping of your own",
+                        hint="map it on a copy of the spec (`mapper archs show`) without halo: true",
                     )
         problems = []
         for memory in self.arch.memories:

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_architecture, spec_names
 from mapper.ir import Role
 
+SPECS = Path(__file__).parents[1] / "specs"
 INPUT, WEIGHT, OUTPUT = (frozenset({role}) for role in (Role.INPUT, Role.WEIGHT, Role.OUTPUT))
 
 
@@ -47,6 +49,8 @@ def test_eyeriss_v1_has_the_numbers_of_the_chip():
     # scratchpads of 224 / 12 / 24 words for weights, inputs, partial sums
     assert [(m.size_words, m.may_keep) for m in (weights, inputs, sums)] == [(224, WEIGHT), (12, INPUT), (24, OUTPUT)]
     assert weights.beside == inputs.beside == sums.beside is not None
+    # what windows share stays in the ifmap scratchpads, and a word goes once to a diagonal
+    assert [m.name for m in arch.memories if m.rolling] == ["ISPAD"] and mesh.halo and mesh.multicast == INPUT | WEIGHT
     # 100 kB for inputs and partial sums; weights bypass it
     assert (glb.size_words, glb.may_keep) == (100 * 1024 // 2, INPUT | OUTPUT)
     # 64 bits at 60 MHz are 480 MB/s, at 200 MHz 2.4 bytes or 1.2 words a cycle
@@ -54,3 +58,9 @@ def test_eyeriss_v1_has_the_numbers_of_the_chip():
     # MAC 2, register file 1, array network 4, buffer 15, DRAM 460 pJ
     assert [m.read_energy for m in arch.memories] == [m.write_energy for m in arch.memories] == [460, 15, 1, 1, 1]
     assert (mesh.deliver_energy, mesh.reduce_energy, mac.energy) == (4, 4, 2)
+
+
+def test_the_machine_of_the_lattice_tests_shares_no_inputs():
+    chip, plain = load_architecture("eyeriss_v1"), load_architecture(str(SPECS / "unshared_scratchpads.yaml"))
+    levels = [replace(v, halo=False) if isinstance(v, FanOut) else v for v in chip.levels]
+    assert plain.levels == tuple(replace(v, rolling=False) if isinstance(v, Memory) else v for v in levels)

@@ -43,6 +43,18 @@ def test_tables_lists_the_energy_tables_and_shows_one(mapper):
     assert "ISCA 2016" in mapper("archs", "tables", "survey_65nm").out
 
 
+def test_schedules_of_the_package_are_listed_and_evaluated_by_name(mapper):
+    found = json.loads(mapper("archs", "schedules", "--format", "json").out)
+    assert list(found) == [f"eyeriss_v1/CONV{i}" for i in range(1, 6)]
+    assert found["eyeriss_v1/CONV1"].endswith("{N=4 G=1 K=96 C=3 P=55 Q=55 R=11 S=11}")
+    assert all(name in mapper("archs", "schedules").out for name in found)
+    evaluated = mapper("evaluate", "eyeriss_v1/CONV1", "--arch", "eyeriss_v1", "--format", "json")
+    assert (evaluated.code, evaluated.err) == (0, "")
+    assert json.loads(evaluated.out)["operations"] == 421_660_800
+    wrong = mapper("evaluate", "eyeriss_v1/CONV9", "--arch", "eyeriss_v1")
+    assert wrong.code == 1 and "did you mean eyeriss_v1/CONV" in wrong.err
+
+
 def test_an_unknown_table_is_bad_input(mapper):
     found = mapper("archs", "tables", "survey")
     assert (found.code, found.out) == (1, "")

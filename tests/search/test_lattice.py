@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -106,6 +107,7 @@ DEPTHWISE = [
     conv(G=512, K=1, C=1, P=14, Q=14, R=5, S=5, stride=(2, 2)),
     conv(G=1024, K=1, C=1, P=7, Q=7, R=3, S=3),
 ]
+MACHINES = ["simple3", str(Path(__file__).parents[1] / "specs" / "unshared_scratchpads.yaml")]
 
 FEW = [
     conv(K=512, C=2048, P=7, Q=7),
@@ -116,7 +118,7 @@ FEW = [
 ]
 
 
-@pytest.mark.parametrize("spec", ["simple3", "eyeriss_v1"])
+@pytest.mark.parametrize("spec", MACHINES)
 @pytest.mark.parametrize("nest", FEW, ids=str)
 def test_lattice_equals_solver(nest, spec):
     arch = load_architecture(spec)
@@ -124,7 +126,7 @@ def test_lattice_equals_solver(nest, spec):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", ["simple3", "eyeriss_v1"])
+@pytest.mark.parametrize("spec", MACHINES)
 def test_lattice_equals_solver_on_whole_networks(spec):
     arch = load_architecture(spec)
     networks = [load(name, None).network.unique for name in ("alexnet", "vgg19", "resnet50", "inception_v1")]

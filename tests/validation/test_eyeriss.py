@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends.emit import read_schedule
 from backends.execute import execute
 from backends.execute.reference import reference
 from mapper.arch import load_architecture
-from mapper.cost import count
+from mapper.cost import count, evaluate
 from mapper.ir import LoopNest
 from mapper.mapping import Keep, Mapping, ParFor, footprints, violations
 from validation import __main__ as command
+from validation import eyeriss_schedules
 from validation.eyeriss import report
 from validation.eyeriss_model import (
     ALTERNATIVE,
@@ -40,6 +42,7 @@ from validation.eyeriss_published import (
     TOTAL_PROCESSING_MS,
     Published,
 )
+from validation.eyeriss_schedules import schedules
 
 ALL = [*LAYERS, ALTERNATIVE]
 each = pytest.mark.parametrize("layer", ALL, ids=[*(layer.name for layer in LAYERS), "alternative"])
@@ -103,7 +106,11 @@ def test_mappings_are_legal(layer: Published) -> None:
         assert violations(nest, machine(sharing), mapping_of(layer, nest, sharing)) == []
 
 
-def test_sharing_is_switched_whatever_the_spec_says() -> None:
+def test_the_chip_is_the_machine_that_ships() -> None:
+    assert machine(CHIP) == load_architecture("eyeriss_v1")
+
+
+def test_sharing_can_be_switched_off() -> None:
     arch = load_architecture("eyeriss_v1")
     for sharing in (CHIP, *LESS):
         found = machine(sharing)
@@ -305,12 +312,25 @@ def test_the_command_prints_or_writes(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "DOCUMENTS", tmp_path / "validation")
+    monkeypatch.setattr(eyeriss_schedules, "FOLDER", tmp_path / "schedules")
     command.main(["eyeriss"])
     assert capsys.readouterr().out == text
     assert not (tmp_path / "validation").exists()
     command.main(["eyeriss", "--write"])
     assert capsys.readouterr().out == ""
     assert (tmp_path / "validation" / "eyeriss.md").read_text("utf-8") == text
+    written = {path.name: path.read_text("utf-8") for path in (tmp_path / "schedules").iterdir()}
+    assert written == {path.name: content for path, content in schedules().items()}  # into the patched folder
+
+
+@published
+def test_its_mapping_ships_as_a_schedule(layer: Published) -> None:
+    file = next(file for file in schedules() if file.stem == layer.name)
+    assert file.read_text("utf-8") == schedules()[file], "python -m validation eyeriss --write"
+    shipped = read_schedule(Path(f"eyeriss_v1/{layer.name}"))
+    arch, row = load_architecture(shipped.arch), predict(layer)
+    assert violations(shipped.nest, arch, shipped.mapping) == []
+    assert evaluate(shipped.nest, arch, shipped.mapping) == row.cost
 
 
 @pytest.mark.parametrize("arguments", [[], ["eyeris"], ["--write"]])
