@@ -13,9 +13,11 @@ Names are imported when they are first used, so that `import mapper` costs nothi
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` would take longer to import than all else
 if TYPE_CHECKING:
+    from typing import Any
+
     from mapper.api import compile_model, search_layer
     from mapper.arch import Architecture, Constraint, load_architecture, parse_constraint
     from mapper.cost import Cost, evaluate

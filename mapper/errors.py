@@ -6,7 +6,11 @@ Anything else that is raised is a defect of this program and stays an ordinary e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mapper.search import Result
 
 
 class MapperError(Exception):
@@ -66,6 +70,21 @@ class MissingExtraError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (InputError, self.message, self.place, self.hint))
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt (Ctrl-C) ended a search, or the compilation of a model.
+
+    `result` is the best that the search had found by then, with its bound; None if that is nothing. `solved` has the
+    result of each layer of the model that was solved by then, by the layer's name.
+    """
+
+    def __init__(self, message: str, result: Result | None = None, solved: Mapping[str, Result] | None = None) -> None:
+        self.result, self.solved = result, dict(solved or {})
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Interrupted, (str(self), self.result, self.solved))
 
 
 def all_of(problems: Iterable[MapperError]) -> MapperError | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapper.arch import Architecture, Constraint, parse_constraint
-from mapper.errors import InputError, MapperError, all_of
+from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import LoopNest
 from mapper.mapping.constraints import resolve
 from mapper.mapping.contradictions import contradictions
@@ -94,14 +94,20 @@ def solve_layer(
     strict: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Result:
-    """The best mapping of a layer with its proof; raises what `mapspace` and the solver do."""
-    from mapper.search.cpsat import solve
+    """The best mapping of a layer with its proof; raises what `mapspace` and the solver do, and Interrupted."""
+    try:
+        from mapper.search.cpsat import solve
 
-    return solve(
-        mapspace(nest, arch, options, strict=strict),
-        options.objective,
-        options.limits,
-        time_limit_s=options.time_limit,
-        deterministic_limit=options.deterministic_limit,
-        on_progress=on_progress,
-    )
+        result = solve(
+            mapspace(nest, arch, options, strict=strict),
+            options.objective,
+            options.limits,
+            time_limit_s=options.time_limit,
+            deterministic_limit=options.deterministic_limit,
+            on_progress=on_progress,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("no mapping was found yet") from None
+    if result.statistics.interrupted:
+        raise Interrupted("this is the best mapping found by then", result)
+    return result

@@ -1,10 +1,18 @@
 """The command line. `mapper --help` imports none of the libraries that the work needs."""
 
-from __future__ import annotations
-
 
 def main() -> None:
     """Entry point of the command `mapper`."""
-    from mapper.cli.app import app
+    from mapper.cli import interrupts
 
-    app(prog_name="mapper")
+    interrupts.install()  # before what takes time
+    from mapper.cli.guard import guard, open_streams
+
+    try:
+        with guard():
+            open_streams()
+            from mapper.cli.app import app
+
+            app(prog_name="mapper")
+    finally:
+        interrupts.ignore()

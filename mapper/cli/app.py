@@ -46,7 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Maps neural networks onto accelerators: proves each layer's best mapping and executes it.",
     epilog="Exit codes: 0 ok, 1 bad input, 2 usage, 3 no legal mapping, 4 verification mismatch, "
-    "70 internal error, 130 interrupted.",
+    "70 internal error, 74 the system cannot read or write, or has no memory left, 130 interrupted.",
 )
 archs_app = typer.Typer(
     invoke_without_command=True,

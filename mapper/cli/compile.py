@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from mapper.arch import find_spec, parse_architecture
+from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
@@ -23,9 +19,10 @@ from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
 from mapper.cli.output import console, energy_text, engineering, table
 from mapper.cli.progress import bar
-from mapper.errors import VerificationError
+from mapper.errors import Interrupted, VerificationError
 from mapper.ir import LoopNest
 from mapper.network import Compiled, Transfer, check_network, compile_network, exact, layers_csv, summary
+from mapper.network.workers import workers
 from mapper.search import Result
 
 
@@ -60,16 +57,17 @@ def run(request: Request) -> None:
     check_network(network, arch, options)
     paths = schedule_paths(layer.name for layer in network.layers)
     folder = Folder(request.output) if request.output else None
+    interrupts.keep()
     if folder:
         origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
         about = {"name": network.name, "path": str(origin), "sha256": model.sha256, **given}
         folder.start(about, spec.text)
-    finished: dict[LoopNest, Result] = {}
+    distinct = len(network.unique)
+    kept = f"; their schedules are kept in {folder.path}" if folder else ""
     try:
-        with bar("solving", len(network.unique)) as advance, workers(request.jobs) as executor:
+        with bar("solving", distinct) as advance, workers(request.jobs, distinct) as executor:
 
             def on_solved(nest: LoopNest, result: Result) -> None:
-                finished[nest] = result
                 names = [layer.name for layer in network.layers if layer.nest == nest]
                 if folder:
                     for name in names:
@@ -80,9 +78,8 @@ def run(request: Request) -> None:
                 advance(f"{names[0]} {result.status}")
 
             compiled = compile_network(network, arch, options, executor=executor, on_solved=on_solved)
-    except KeyboardInterrupt:
-        kept = f"; their schedules are kept in {folder.path}" if folder else ""
-        raise KeyboardInterrupt(f"{len(finished)} of {len(network.unique)} distinct layers are solved{kept}") from None
+    except Interrupted as interrupt:
+        raise KeyboardInterrupt(f"{interrupt}{kept}") from None
     except BrokenProcessPool:
         kept = f"; finished schedules are kept in {folder.path}" if folder else ""
         fail(EXIT_INTERNAL, f"a solver process died, perhaps for want of memory: try --jobs 1{kept}")
@@ -103,32 +100,6 @@ def run(request: Request) -> None:
             print(f"written to {folder.path}")
     if verification and not verification["passed"]:
         raise VerificationError(verification["failure"], place=network.name)
-
-
-class _Pool(ProcessPoolExecutor):
-    """Processes that interrupts do not reach: those are this one's to handle."""
-
-    def submit(self, *args: Any, **kwargs: Any) -> Any:
-        """Submit a task, which may start a process: it inherits what is blocked meanwhile."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return super().submit(*args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def workers(jobs: int) -> Iterator[Executor]:
-    """Processes for solving layers; ended at once, whatever they do, when the block is left by an exception."""
-    executor = _Pool(jobs, multiprocessing.get_context("spawn"))
-    try:
-        yield executor
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    executor.shutdown()
 
 
 def _group(moved: Transfer) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mapper.arch import Architecture, load_architecture
+from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.options import Asked
 from mapper.cli.output import console, energy_text, table, value_text
 from mapper.cli.progress import live
 from mapper.cost import Cost
+from mapper.errors import Interrupted
 from mapper.files import write_text
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
@@ -29,11 +31,19 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
     """
     from backends.emit import Schedule, items_data, to_json, to_yaml
     from frontends.einsum import parse_layer
+    from mapper.search import cpsat, lattice  # noqa: F401  # before interrupts are kept for the search
 
     arch, nest = load_architecture(arch_name), parse_layer(layer)
     options = read(asked, arch)
-    with live(options.objective, arch) as report:
-        result = solve_layer(nest, arch, options, on_progress=report)
+    interrupts.keep()
+    interrupted: Interrupted | None = None
+    try:
+        with live(options.objective, arch) as report:
+            result = solve_layer(nest, arch, options, on_progress=report)
+    except Interrupted as interrupt:
+        if interrupt.result is None:
+            raise
+        result, interrupted = interrupt.result, interrupt
     known = {
         "status": str(result.status),
         "objective": str(result.objective),
@@ -53,8 +63,8 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         if result.objective is Objective.PARETO:
             print_front(result, arch)
         print_layer(nest, arch, result.mapping, result.cost, headline(result, arch))
-    if result.statistics.interrupted:
-        raise KeyboardInterrupt("this is the best mapping found by then")
+    if interrupted:
+        raise interrupted
 
 
 def headline(result: Result, arch: Architecture) -> str:

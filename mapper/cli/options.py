@@ -76,7 +76,7 @@ Model = Annotated[
 Output = Annotated[
     Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Write schedules and summary here.")  # noqa: UP045
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Layers solved at the same time.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, metavar="N", help="Layers solved at once.")]
 OutputFormat = Annotated[Format, typer.Option("--format", "-f", help="What is printed to stdout.")]
 Shapes = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapper.arch import Architecture, parse_architecture, read_spec
+from mapper.cli import interrupts
 from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
@@ -125,6 +126,7 @@ def execute(
     """Run a model through its mappings; the `verification` of a summary, with the first failure in words."""
     from backends.execute.network import verify_network
 
+    interrupts.keep()
     mappings = {nest: point.mapping for nest, point in points.items()}
     expected = {nest: point.cost.counts for nest, point in points.items()}
     with bar("executing", len(model.network.layers)) as advance:

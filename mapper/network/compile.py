@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 
 from mapper.arch import Architecture, Constraint, Only
-from mapper.errors import InputError, MapperError, all_of
+from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import LoopNest, Network
 from mapper.mapping.constraints import resolve
 from mapper.network.totals import Mapped
@@ -37,8 +37,8 @@ def compile_network(
 
     With an `executor` (a process pool, a dask client's executor...) layers are solved in parallel there, else one after
     the other here. Raises what `check_network` does, before any is solved, and InfeasibleError or InputError naming
-    every layer for which the search finds no mapping, after all others. Where an interrupt ended a search,
-    KeyboardInterrupt: the layers that were finished have been passed to `on_solved`.
+    every layer for which the search finds no mapping, after all others. Raises Interrupted, with the layers that were
+    solved by then, on an interrupt.
     """
     options = options or Options()
     check_network(network, arch, options)
@@ -51,21 +51,25 @@ def compile_network(
         except MapperError as error:
             problems[nest] = error
             return
-        if found.statistics.interrupted:
-            raise KeyboardInterrupt
         results[nest] = found
         if on_solved:
             on_solved(nest, found)
 
-    if executor is None:
-        for nest in network.unique:
-            take(nest, lambda nest=nest: _solve(nest, arch, options))  # type: ignore[misc]
-    else:
-        futures: dict[Future[Result], LoopNest] = {
-            executor.submit(_solve, nest, arch, options): nest for nest in _hardest_first(network)
-        }
-        for future in as_completed(futures):
-            take(futures[future], future.result)
+    try:
+        if executor is None:
+            for nest in network.unique:
+                take(nest, lambda nest=nest: _solve(nest, arch, options))  # type: ignore[misc]
+        else:
+            futures: dict[Future[Result], LoopNest] = {
+                executor.submit(_solve, nest, arch, options): nest for nest in _hardest_first(network)
+            }
+            for future in as_completed(futures):
+                take(futures[future], future.result)
+    except KeyboardInterrupt as interrupt:
+        solved = {layer.name: results[layer.nest] for layer in network.layers if layer.nest in results}
+        best = interrupt.result if isinstance(interrupt, Interrupted) else None
+        told = f"{len(results)} of {len(network.unique)} distinct layers are solved"
+        raise Interrupted(told, best, solved) from None
     if problem := all_of(_named(network, problems)):
         raise problem
     return Compiled(network, arch, {nest: results[nest] for nest in network.unique}, options)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
-from mapper.errors import InfeasibleError, InputError
+from mapper.errors import InfeasibleError, InputError, Interrupted
 from mapper.ir import Network, Node, Role, conv, gemm
 from mapper.network import compile as compiling
 from mapper.network import compile_network, exact, layers_csv, summary, transfer
@@ -175,12 +175,17 @@ def test_an_interrupted_search_interrupts_the_network(monkeypatch):
 
     def solve(nest, *rest):
         result = honest(nest, *rest)
-        return replace(result, statistics=replace(result.statistics, interrupted=nest == SMALL))
+        if nest == SMALL:
+            raise Interrupted("interrupted", result)
+        return result
 
     monkeypatch.setattr(compiling, "_solve", solve)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as interrupt:
         compile_network(NETWORK, ARCH, on_solved=lambda nest, _: finished.append(nest))
     assert finished == [LARGE]
+    found = interrupt.value
+    assert list(found.solved) == [layer.name for layer in NETWORK.layers if layer.nest == LARGE]
+    assert str(found) == "1 of 2 distinct layers are solved" and found.result.mapping
 
 
 # -- summary -----------------------------------------------------------------------------------------------------------
