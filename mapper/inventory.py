@@ -7,10 +7,9 @@ from collections import Counter
 from enum import StrEnum
 from typing import Any
 
+from mapper.documents.schema import schema
 from mapper.ir import Network, Node, Role
 from mapper.ir.network import Elements
-
-SCHEMA = "tilewright.inventory/1"
 
 
 class Treatment(StrEnum):
@@ -37,7 +36,7 @@ def inventory(network: Network) -> dict[str, Any]:
     weights = {value: n for layer in network.layers for value, n in _weights(network, layer).items()}
     kinds = Counter((node.op, treatment(node)) for node in network.nodes)
     return {
-        "schema": SCHEMA,
+        "schema": schema("inventory"),
         "model": network.name,
         "totals": {
             "layers": len(network.layers),

@@ -2,9 +2,8 @@
 
 from backends.emit.nest import nest_text
 from backends.emit.schedule import (
-    SCHEMA,
     Schedule,
-    items_data,
+    about,
     parse_schedule,
     read_schedule,
     schedule_data,
@@ -13,9 +12,8 @@ from backends.emit.schedule import (
 )
 
 __all__ = [
-    "SCHEMA",
     "Schedule",
-    "items_data",
+    "about",
     "nest_text",
     "parse_schedule",
     "read_schedule",

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from mapper.arch.spec import find_schedule, schedule_names
+from mapper.documents.layer import figures, items_data, proof_data
+from mapper.documents.schema import check_schema, schema
 from mapper.errors import InputError, MapperError, all_of
 from mapper.files import MissingFileError, read_text
 from mapper.ir import LoopNest, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
+from mapper.search.result import Result
 from mapper.spelling import did_you_mean
-
-SCHEMA = "tilewright.schedule/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +36,16 @@ class Schedule:
     """What was known of it when it was written: status, energy, cycles...; not needed to read it back."""
 
 
-def items_data(mapping: Mapping) -> list[dict[str, Any]]:
-    """The items of a mapping as plain data, outermost first."""
-    return [_item_data(item) for item in mapping.items]
-
-
-def _item_data(item: Item) -> dict[str, Any]:
-    match item:
-        case Keep(memory, tensor, rolling):
-            return {"keep": memory, "tensor": tensor, **({"rolling": True} if rolling else {})}
-        case Loop(dim, step):
-            return {"for": dim, "step": step}
-        case ParFor(dim, step, fanout, axis):
-            return {"parfor": dim, "step": step, "fanout": fanout, "axis": axis}
+def about(result: Result) -> dict[str, Any]:
+    """What a schedule says of the result that its mapping is of; a reader does not need it."""
+    facts = {"objective": str(result.objective), "mapspace": result.mapspace}
+    return {**proof_data(result), **facts, **figures(result.cost)}
 
 
 def schedule_data(schedule: Schedule) -> dict[str, Any]:
     """A schedule as plain data, in the order in which it reads well."""
     return {
-        "schema": SCHEMA,
+        "schema": schema("schedule"),
         "layer": {"name": schedule.layer, "nest": str(schedule.nest)},
         "arch": schedule.arch,
         **schedule.about,
@@ -106,10 +98,7 @@ def read_schedule(path: Path) -> Schedule:
 
 def parse_schedule(text: str, place: str) -> Schedule:
     """The schedule that a YAML or JSON document holds; `place` names it in errors, of which all are reported."""
-    data = _document(text, place)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = f"schema is {data.get('schema')!r}" if isinstance(data, dict) else "the file is empty or no mapping"
-        raise InputError(f"{found}, expected a mapping with schema '{SCHEMA}'", place=place)
+    data = check_schema(_document(text, place), "schedule", place)
     problems: list[MapperError] = []
     layer, rows, arch = (data.get(key) for key in ("layer", "mapping", "arch"))
     nest = None

@@ -6,7 +6,9 @@ import json
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mapper.cli.output import console, energy_text, table
+from mapper.cli.output import console, table
+from mapper.documents.numbers import exact
+from mapper.documents.quantities import energy_text
 
 if TYPE_CHECKING:
     from mapper.arch import Level
@@ -103,7 +105,6 @@ def _described(level: Level, unit: str) -> tuple[str, str, str, str]:
 def show_table(name: str, *, as_json: bool) -> None:
     """Print the rows of an energy table with their sources."""
     from mapper.arch import load_table
-    from mapper.network import exact
 
     found = load_table(name)
     data = [

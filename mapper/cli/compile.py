@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mapper.arch import find_spec, parse_architecture
 from mapper.cli import interrupts
@@ -17,13 +17,19 @@ from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
 from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
-from mapper.cli.output import console, energy_text, engineering, table
+from mapper.cli.output import console, table
 from mapper.cli.progress import bar
+from mapper.documents.network import breakdown_rows, csv_text, node_rows, share, summary
+from mapper.documents.quantities import energy_text, engineering
 from mapper.errors import Interrupted, VerificationError
 from mapper.ir import LoopNest
-from mapper.network import Compiled, Transfer, check_network, compile_network, exact, layers_csv, summary
+from mapper.network import Compiled, Transfer, check_network, compile_network
+from mapper.network.spent import OTHERS
 from mapper.network.workers import workers
 from mapper.search import Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Request:
 
 def run(request: Request) -> None:
     """Compile, write what was asked for, print the summary, and verify if asked."""
+    from backends.emit import Schedule, about, to_yaml
+
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
     options = read(request.asked, arch)
@@ -60,8 +68,7 @@ def run(request: Request) -> None:
     interrupts.keep()
     if folder:
         origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
-        about = {"name": network.name, "path": str(origin), "sha256": model.sha256, **given}
-        folder.start(about, spec.text)
+        folder.start({"name": network.name, "path": str(origin), "sha256": model.sha256, **given}, spec.text)
     distinct = len(network.unique)
     kept = f"; their schedules are kept in {folder.path}" if folder else ""
     try:
@@ -73,7 +80,7 @@ def run(request: Request) -> None:
                     for name in names:
                         folder.write(
                             paths[name],
-                            _schedule(name, nest, spec_name=arch.name, unit=arch.energy_unit, result=result),
+                            to_yaml(Schedule(name, nest, arch.name, result.mapping, about(result))),
                         )
                 advance(f"{names[0]} {result.status}")
 
@@ -85,7 +92,8 @@ def run(request: Request) -> None:
         fail(EXIT_INTERNAL, f"a solver process died, perhaps for want of memory: try --jobs 1{kept}")
     data = summary(compiled, schedule_of=lambda name: paths[name] if folder else None, verification=None)
     if folder:
-        folder.write("layers.csv", layers_csv(data["layers"]))
+        folder.write("layers.csv", csv_text(node_rows(data)))
+        folder.write("breakdown.csv", csv_text(breakdown_rows(data)))
         folder.write("summary.json", json.dumps(data, indent=2) + "\n")
     verification = None
     if request.verify:
@@ -106,19 +114,51 @@ def _group(moved: Transfer) -> str:
     return f"{moved.node.op}, attached" if moved.node.to else moved.node.op
 
 
-def _schedule(name: str, nest: LoopNest, *, spec_name: str, unit: str, result: Result) -> str:
-    from backends.emit import Schedule, to_yaml
+_WHERE = {
+    "energy_by_level": "energy by level",
+    "energy_by_tensor": "energy by tensor",
+    "energy_by_operator": "energy by operator",
+    "cycles_by_bottleneck": "time by bottleneck",
+    "dram_bytes_by_tensor": "DRAM by tensor",
+}
 
-    about = {
-        "status": str(result.status),
-        "mapspace": result.mapspace,
-        "energy_unit": unit,
-        "energy_pj": exact(result.cost.energy),
-        "cycles": result.cost.cycles,
-        "objective": str(result.objective),
-        "bound": exact(result.bound),
-    }
-    return to_yaml(Schedule(name, nest, spec_name, result.mapping, about))
+
+def _where(data: dict[str, Any]) -> Table:
+    """Where energy, time and traffic go, the largest parts first; what is nothing is left out."""
+    rows = table("where it goes", "")
+    for key, title in _WHERE.items():
+        of = key.partition("_by_")[0]
+        shares = {name: share(part, data["totals"][of]) for name, part in data["breakdown"][key].items() if part}
+        largest = sorted(shares, key=lambda name: -shares[name])
+        told = [f"{_called(name)} {_percent(shares[name])}" for name in largest[:7]]
+        if rest := largest[7:]:
+            told.append(f"{len(rest)} others {_percent(sum(shares[name] for name in rest))}")
+        rows.add_row(title, ", ".join(told) or "nothing")
+    return rows
+
+
+def _called(name: str) -> str:
+    return "other operators" if name == OTHERS else name
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+
+
+def _rates(compiled: Compiled) -> str:
+    """How fast and how well, as far as the architecture has a clock and its energies are joules."""
+    told = []
+    if (per_second := compiled.inferences_per_s) is not None:
+        told.append(f"{float(per_second):,.4g} inferences/s")
+    if (tops := compiled.tops) is not None:
+        told.append(f"{float(tops):,.4g} TOPS")
+    if (efficiency := compiled.tops_per_w) is not None:
+        told.append(f"{float(efficiency):,.4g} TOPS/W")
+    if (power := compiled.power_w) is not None:
+        told.append(engineering(power, "W"))
+    if (utilization := compiled.utilization) is not None:
+        told.append(f"{_percent(utilization)} of peak")
+    return ", ".join(told)
 
 
 def _verify(model: Any, compiled: Compiled) -> dict[str, Any]:
@@ -165,6 +205,8 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
             )
         screen.print()
         screen.print(others)
+    screen.print()
+    screen.print(_where(data))
     proven = sum(row["status"] == "optimal" for row in data["layers"])
     latency = compiled.latency_s
     screen.print()
@@ -174,6 +216,8 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         + (f" ({engineering(latency, 's')})" if latency else "")
         + f", {engineering(compiled.macs)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"
     )
+    if rates := _rates(compiled):
+        screen.print(rates)
     if data["verification"]:
         from mapper.cli.verify import print_verification
 

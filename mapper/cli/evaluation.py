@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mapper.arch import Architecture, load_architecture
-from mapper.cli.layer import cost_data, totals
-from mapper.cli.output import console, energy_text, table
+from mapper.cli.layer import totals
+from mapper.cli.output import console, table
 from mapper.cost.breakdown import Breakdown, break_down
 from mapper.cost.explain import explain
+from mapper.documents.evaluation import evaluation_data, explanation_data
+from mapper.documents.quantities import energy_text
 from mapper.errors import InputError
 from mapper.mapping import violations
-from mapper.network import exact
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,8 +41,7 @@ def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: 
         return
     found = break_down(schedule.nest, arch, schedule.mapping)
     if as_json:
-        head = {"layer": str(schedule.nest), "arch": arch.name}
-        print(json.dumps({**head, **cost_data(found.cost, arch), **breakdown_data(found)}, indent=2))
+        print(json.dumps(evaluation_data(schedule.nest, arch, found), indent=2))
         return
     print(nest_text(schedule.nest, arch, schedule.mapping))
     print(f"legal on {arch.name}")
@@ -61,7 +59,7 @@ def _explain(schedule: Schedule, arch: Architecture, node: str, *, as_json: bool
         raise InputError(f"--explain {node}: name a storage node as MEMORY:TENSOR", hint="for example GLB:I")
     found = explain(schedule.nest, arch, schedule.mapping, memory, tensor)
     if as_json:
-        print(json.dumps({"node": node, **asdict(found)}, indent=2))
+        print(json.dumps(explanation_data(node, found), indent=2))
         return
     for direction in ("writes", "reads"):
         parts = [part for part in found.parts if part.direction == direction]
@@ -77,16 +75,6 @@ def _explain(schedule: Schedule, arch: Architecture, node: str, *, as_json: bool
                 print(f"  = {product:,}, less {part.fresh:,} that begin from zero")
         print()
     print(f"loops inside the tile, which do not multiply what loads or drains it: {', '.join(found.inside) or 'none'}")
-
-
-def breakdown_data(found: Breakdown) -> dict[str, Any]:
-    """A breakdown as plain data; counts are over all runs and instances."""
-    parts: dict[str, Iterable[Any]] = {"nodes": found.nodes, "networks": found.networks, "levels": found.levels}
-    return {name: [{k: _plain(v) for k, v in asdict(part).items()} for part in group] for name, group in parts.items()}
-
-
-def _plain(value: Any) -> Any:
-    return exact(value) if isinstance(value, Fraction) else value
 
 
 def _tiles(found: Breakdown) -> Table:

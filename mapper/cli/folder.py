@@ -1,7 +1,7 @@
 """The output folder: what `compile -o` writes and `verify` reads.
 
-`model.json` and `arch.yaml` come first, `schedule/LAYER.yaml` as layers are solved, and `layers.csv` and
-`summary.json` last: a folder without `summary.json` was interrupted, and what it holds is whole.
+`model.json` and `arch.yaml` come first, `schedule/LAYER.yaml` as layers are solved, and `layers.csv`, `breakdown.csv`
+and `summary.json` last: a folder without `summary.json` was interrupted, and what it holds is whole.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mapper.documents.schema import check_schema, schema
 from mapper.errors import InputError
 from mapper.files import DATA, MissingFileError, problems, read_text, write_text
 
@@ -32,11 +33,12 @@ class Folder:
                 raise InputError(
                     "holds files that are no compilation's", place=str(self.path), hint="choose an empty or new folder"
                 )
-            for name in ("summary.json", "layers.csv"):
+            for name in ("summary.json", "layers.csv", "breakdown.csv"):
                 (self.path / name).unlink(missing_ok=True)
             for old in (self.path / "schedule").glob("*.yaml"):
                 old.unlink()
-        write_text(self.path / "model.json", json.dumps(model, indent=2) + "\n")
+        about = {"schema": schema("model"), **model}
+        write_text(self.path / "model.json", json.dumps(about, indent=2) + "\n")
         write_text(self.path / "arch.yaml", arch_text)
 
     def write(self, name: str, text: str) -> None:
@@ -44,7 +46,7 @@ class Folder:
         write_text(self.path / name, text)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of the folder's JSON files; InputError where it is missing or broken."""
+        """One of the folder's JSON files; InputError where it is missing, broken, or of another version."""
         file = self.path / name
         try:
             data = json.loads(read_text(file, DATA))
@@ -56,9 +58,7 @@ class Folder:
             ) from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"cannot be read: {error}", place=str(file)) from error
-        if not isinstance(data, dict):
-            raise InputError("is not a JSON object", place=str(file))
-        return data
+        return check_schema(data, file.stem, str(file))
 
 
 def schedule_paths(layers: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 from mapper.cli.models import read_model, warn
-from mapper.cli.output import console, engineering, table
+from mapper.cli.output import console, table
+from mapper.documents.quantities import engineering
 from mapper.inventory import inventory
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from mapper.arch import Architecture, load_architecture
 from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.options import Asked
-from mapper.cli.output import console, energy_text, table, value_text
+from mapper.cli.output import console, table
 from mapper.cli.progress import live
 from mapper.cost import Cost
+from mapper.documents.layer import layer_data
+from mapper.documents.quantities import energy_text, value_text
 from mapper.errors import Interrupted
 from mapper.files import write_text
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
-from mapper.network.summary import exact, finite
 from mapper.options import solve_layer
-from mapper.search import Objective, Point, Result, Status
+from mapper.search import Objective, Result, Status
 
 
 def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, as_json: bool) -> None:
@@ -29,7 +28,7 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
 
     KeyboardInterrupt if an interrupt ended the search, after what was found by then is printed.
     """
-    from backends.emit import Schedule, items_data, to_json, to_yaml
+    from backends.emit import Schedule, about, to_json, to_yaml
     from frontends.einsum import parse_layer
     from mapper.search import cpsat, lattice  # noqa: F401  # before interrupts are kept for the search
 
@@ -44,21 +43,11 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         if interrupt.result is None:
             raise
         result, interrupted = interrupt.result, interrupt
-    known = {
-        "status": str(result.status),
-        "objective": str(result.objective),
-        "mapspace": result.mapspace,
-        **cost_data(result.cost, arch),
-        **proof_data(result),
-    }
     if output:
-        about = {k: v for k, v in known.items() if k not in ("counts", "network", "solve_s", "statistics")}
-        schedule = Schedule("layer", nest, arch.name, result.mapping, about)
+        schedule = Schedule("layer", nest, arch.name, result.mapping, about(result))
         write_text(output, to_json(schedule) if output.suffix == ".json" else to_yaml(schedule))
     if as_json:
-        head = {"layer": str(nest), "arch": arch.name}
-        front = [{**_point_data(point), "mapping": items_data(point.mapping)} for point in result.front]
-        print(json.dumps({**head, **known, "mapping": items_data(result.mapping), "front": front}, indent=2))
+        print(json.dumps(layer_data(nest, arch, result), indent=2))
     else:
         if result.objective is Objective.PARETO:
             print_front(result, arch)
@@ -87,31 +76,6 @@ def headline(result: Result, arch: Architecture) -> str:
     return f"{stopped}{proof}, {result.statistics.wall_s:.2f} s"
 
 
-def proof_data(result: Result) -> dict[str, Any]:
-    """What is proven of a result, and how the search went, as plain data."""
-    statistics = result.statistics
-    return {
-        "bound": exact(result.bound),
-        "gap": finite(result.gap),
-        "tie_proven": result.tie_proven,
-        "solve_s": round(statistics.wall_s, 3),
-        "statistics": {
-            **asdict(statistics),
-            "incumbents": [[round(seconds, 3), exact(value)] for seconds, value in statistics.incumbents],
-        },
-    }
-
-
-def _point_data(point: Point) -> dict[str, Any]:
-    cost = point.cost
-    return {
-        "energy_pj": exact(cost.energy),
-        "cycles": cost.cycles,
-        "edp": exact(cost.edp),
-        "utilization": cost.utilization,
-    }
-
-
 def print_front(result: Result, arch: Architecture) -> None:
     """Print the points of a front, by ascending energy."""
     least = min(point.cost.edp for point in result.front)
@@ -128,28 +92,6 @@ def print_front(result: Result, arch: Architecture) -> None:
         )
     console().print(rows)
     print()
-
-
-def cost_data(cost: Cost, arch: Architecture) -> dict[str, Any]:
-    """A cost as plain data; counts are elements, all instances together."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for (level, tensor), access in cost.counts.accesses.items():
-        counts.setdefault(level, {})[tensor] = {"reads": access.reads, "writes": access.writes}
-    network: dict[str, dict[str, dict[str, int]]] = {}
-    for (level, tensor), moved in cost.counts.moves.items():
-        network.setdefault(level, {})[tensor] = {"delivered": moved.delivered, "reduced": moved.reduced}
-    return {
-        "energy_unit": arch.energy_unit,
-        "energy_pj": exact(cost.energy),
-        "cycles": cost.cycles,
-        "edp": exact(cost.edp),
-        "utilization": cost.utilization,
-        "bottleneck": cost.bottleneck,
-        "operations": cost.counts.operations,
-        "dram_bytes": exact(cost.home_bytes),
-        "counts": counts,
-        "network": network,
-    }
 
 
 def print_layer(nest: LoopNest, arch: Architecture, mapping: Mapping, cost: Cost, headline: str) -> None:

@@ -48,7 +48,8 @@ def live(objective: Objective, arch: Architecture) -> Iterator[OnProgress]:
     """A line with the best value of a search so far, its bound, the gap and the seconds."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from mapper.cli.output import console, value_text
+    from mapper.cli.output import console
+    from mapper.documents.quantities import value_text
 
     screen = console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -15,11 +15,12 @@ from mapper.cli import interrupts
 from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
+from mapper.documents.network import mapped_data
 from mapper.errors import InputError, VerificationError
 from mapper.files import MissingFileError
 from mapper.ir import LoopNest
 from mapper.mapping import violations
-from mapper.network import Mapped, mapped_data
+from mapper.network import Mapped
 from mapper.search import Point, Result
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from mapper.arch import Architecture, Memory
 from mapper.arrays import most
@@ -18,22 +19,29 @@ from mapper.mapping import Access, Counts, Mapping, ParFor
 class Cost:
     """What a mapping costs.
 
-    `energy` is exact, in the architecture's energy unit, and the sum of `energy_by_level`; `cycles` is the largest of
-    `cycles_by_port` (the compute unit and each bounded memory port, e.g. 'DRAM shared'), `bottleneck` its name;
-    `utilization` is operations / (cycles x peak operations per cycle); `home_words` are the words read from and
-    written to the outermost memory, `home_bytes` the same in bytes. Fills and drains are taken to overlap perfectly:
-    ramp-up and the stalls of single buffering are not counted.
+    `energy` is exact, in `energy_unit` ('pJ', or 'MAC': multiples of one operation), and the sum of `energy_by_level`;
+    it is also that of `energy_by_tensor` (what each memory and network spends on each tensor), `leak_by_level` and
+    `operation_energy`. `cycles` is the largest of `cycles_by_port` (the compute unit and each bounded memory port, e.g.
+    'DRAM shared'), `bottleneck` its name; `utilization` is operations / (cycles x peak operations per cycle);
+    `home_words` are the words read from and written to the outermost memory, `home_bytes` the same in bytes, and
+    `home_bytes_by_tensor` what they are the sum of. Fills and drains are taken to overlap perfectly: ramp-up and the
+    stalls of single buffering are not counted.
     """
 
     counts: Counts
     energy: Fraction
+    energy_unit: str
     energy_by_level: Dict[str, Fraction]
+    energy_by_tensor: Dict[tuple[str, str], Fraction]
+    leak_by_level: Dict[str, Fraction]
+    operation_energy: Fraction
     cycles: int
     cycles_by_port: Dict[str, int]
     bottleneck: str
     utilization: float
     home_words: int
     home_bytes: Fraction
+    home_bytes_by_tensor: Dict[str, Fraction]
 
     @property
     def edp(self) -> Fraction:
@@ -59,19 +67,32 @@ def evaluate(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Cost:
 def cost_of(nest: LoopNest, arch: Architecture, found: Measures) -> Cost:
     """The cost that follows from the measures of one mapping."""
     denominator = arch.prices.denominator
+
+    def priced(energy: Dict[Any, int]) -> dict[Any, Fraction]:
+        return {key: Fraction(part, denominator) for key, part in energy.items()}
+
     energy = energy_by_level(arch, found)
     bottleneck = max(found.cycles_by_port, key=found.cycles_by_port.__getitem__)
     words = home_words(arch, found)
     return Cost(
         counts=found.counts,
         energy=Fraction(sum(energy.values()), denominator),
-        energy_by_level={name: Fraction(part, denominator) for name, part in energy.items()},
+        energy_unit=arch.energy_unit,
+        energy_by_level=priced(energy),
+        energy_by_tensor=priced(energy_by_tensor(arch, found)),
+        leak_by_level=priced(leak_by_level(arch, found)),
+        operation_energy=found.counts.operations * arch.compute.energy,
         cycles=found.cycles,
         cycles_by_port=found.cycles_by_port,
         bottleneck=bottleneck,
         utilization=nest.operations / (found.cycles * arch.peak_operations),
         home_words=words,
         home_bytes=Fraction(words * arch.home.word_bits, 8),
+        home_bytes_by_tensor={
+            tensor: Fraction((w.reads + w.writes) * arch.home.word_bits, 8)
+            for (name, tensor), w in found.words.items()
+            if name == arch.home.name
+        },
     )
 
 
@@ -98,18 +119,31 @@ def home_words(arch: Architecture, found: Measures) -> int:
 
 def energy_by_level(arch: Architecture, found: Measures) -> dict[str, int]:
     """Energy of each memory, network and the compute unit, over the denominator of the architecture's prices."""
+    energy = leak_by_level(arch, found)
+    for (name, _), part in energy_by_tensor(arch, found).items():
+        energy[name] = energy[name] + part
+    name = arch.compute.name
+    energy[name] = energy[name] + found.counts.operations * arch.prices.operation
+    return energy
+
+
+def energy_by_tensor(arch: Architecture, found: Measures) -> dict[tuple[str, str], int]:
+    """What each memory's accesses and each network's moves of each tensor cost, over the same denominator."""
     price = arch.prices
-    energy = {level.name: found.cycles * price.leak[level.name] for level in arch.levels}
-    for (name, _), access in found.words.items():
+    energy: dict[tuple[str, str], int] = {}
+    for (name, tensor), access in found.words.items():
         line = arch.memory(name).line_words
         reads, writes = -(-access.reads // line), -(-access.writes // line)
-        energy[name] = energy[name] + reads * price.read[name] + writes * price.write[name]
-    for (name, _), moves in found.counts.moves.items():
-        network = moves.delivered * price.deliver[name] + moves.reduced * price.reduce[name]
-        energy[name] = energy[name] + network + moves.hops * price.hop[name]
-    name = arch.compute.name
-    energy[name] = energy[name] + found.counts.operations * price.operation
+        energy[name, tensor] = reads * price.read[name] + writes * price.write[name]
+    for (name, tensor), moves in found.counts.moves.items():
+        moved = moves.delivered * price.deliver[name] + moves.reduced * price.reduce[name]
+        energy[name, tensor] = moved + moves.hops * price.hop[name]
     return energy
+
+
+def leak_by_level(arch: Architecture, found: Measures) -> dict[str, int]:
+    """What all instances of each level lose while the mapping runs, over the same denominator."""
+    return {level.name: found.cycles * arch.prices.leak[level.name] for level in arch.levels}
 
 
 def _words(memory: Memory, access: Access, bits: int | None, partial_bits: int | None) -> Access:

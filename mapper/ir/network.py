@@ -81,6 +81,11 @@ class Network:
         return tuple(n for n in self.nodes if n.nest is None)
 
     @cached_property
+    def places(self) -> Mapping[str, int]:
+        """By name, the place of each node among all, from 1."""
+        return {node.name: place for place, node in enumerate(self.nodes, 1)}
+
+    @cached_property
     def made(self) -> frozenset[str]:
         """The tensors that nodes make."""
         return frozenset(value for node in self.nodes for value in node.outputs)

@@ -1,18 +1,16 @@
-"""Whole networks: distinct layers solved in parallel, totals, and the summary that is written."""
+"""Whole networks: distinct layers solved in parallel, totals, and where they come from."""
 
 from mapper.network.compile import Compiled, check_network, compile_network
-from mapper.network.summary import exact, layers_csv, mapped_data, summary
+from mapper.network.spent import Spent, spent
 from mapper.network.totals import Mapped, Transfer, transfer
 
 __all__ = [
     "Compiled",
     "Mapped",
+    "Spent",
     "Transfer",
     "check_network",
     "compile_network",
-    "exact",
-    "layers_csv",
-    "mapped_data",
-    "summary",
+    "spent",
     "transfer",
 ]

@@ -25,12 +25,24 @@ Of = TypeVar("Of", bound=Costed)
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What a node that only moves data costs on the outermost memory, one time that it runs."""
+    """What a node that only moves data costs on the outermost memory, one time that it runs.
+
+    `access_energy` is spent there, `leak_energy` by all levels meanwhile: together `energy_by_level`. `bottleneck` is
+    the port of that memory that takes the `cycles`, as 'DRAM shared'; empty where no port is bounded.
+    """
 
     node: Node
     bytes: Fraction
-    energy: Fraction
+    energy_by_level: Mapping[str, Fraction]
+    access_energy: Fraction
+    leak_energy: Fraction
     cycles: int
+    bottleneck: str
+
+    @property
+    def energy(self) -> Fraction:
+        """In the architecture's energy unit: accesses and leakage."""
+        return self.access_energy + self.leak_energy
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,36 @@ class Mapped(Generic[Of]):
         """Cycles at the clock, in seconds; None where the architecture has no clock."""
         return Fraction(self.cycles, self.arch.clock_hz) if self.arch.clock_hz else None
 
+    @property
+    def utilization(self) -> float | None:
+        """Operations / (cycles x peak operations per cycle), other nodes' cycles included; None where nothing runs."""
+        return self.operations / (self.cycles * self.arch.peak_operations) if self.cycles else None
+
+    @property
+    def arithmetic(self) -> int:
+        """Operations as TOPS count them: a multiply-accumulate is two."""
+        return self.operations + self.macs
+
+    @property
+    def inferences_per_s(self) -> Fraction | None:
+        """Runs of the model per second, one after the other; None without a clock or where nothing runs."""
+        return 1 / self.latency_s if self.latency_s else None
+
+    @property
+    def tops(self) -> Fraction | None:
+        """Operations per second (`arithmetic`), in 10^12; None without a clock or where nothing runs."""
+        return self.arithmetic / self.latency_s / 10**12 if self.latency_s else None
+
+    @property
+    def power_w(self) -> Fraction | None:
+        """Mean power in watts; None without a clock, where nothing runs, or where energies are multiples of a MAC."""
+        return self.energy / 10**12 / self.latency_s if self.latency_s and self.arch.energy_unit == "pJ" else None
+
+    @property
+    def tops_per_w(self) -> Fraction | None:
+        """Operations (`arithmetic`) per joule, in 10^12; None where energies are no joules, or nothing is spent."""
+        return self.arithmetic / self.energy if self.energy and self.arch.energy_unit == "pJ" else None
+
 
 def transfer(node: Node, arch: Architecture) -> Transfer:
     """The cost of moving what a node reads and writes, as wide as inputs and outputs of layers unless it says more."""
@@ -94,12 +136,23 @@ def transfer(node: Node, arch: Architecture) -> Transfer:
     reads = sum(home.words(n, bits or widths.input) for n, bits in node.reads)
     writes = sum(home.words(n, bits or widths.output) for n, bits in node.writes)
     ports = (
-        (reads, home.read_bandwidth),
-        (writes, home.write_bandwidth),
-        (reads + writes, home.shared_bandwidth),
+        ("read", reads, home.read_bandwidth),
+        ("write", writes, home.write_bandwidth),
+        ("shared", reads + writes, home.shared_bandwidth),
     )
-    cycles = max((-(-words // bandwidth) for words, bandwidth in ports if bandwidth is not None), default=0)
+    needed = {f"{home.name} {port}": -(-words // rate) for port, words, rate in ports if rate is not None}
+    bottleneck = max(needed, key=needed.__getitem__, default="")
+    cycles = needed.get(bottleneck, 0)
     lines = -(-reads // home.line_words), -(-writes // home.line_words)
-    energy = lines[0] * home.read_energy + lines[1] * home.write_energy + cycles * arch.leak_energy
-    moved = Fraction((reads + writes) * home.word_bits, 8)
-    return Transfer(node, moved, energy, cycles)
+    accesses = lines[0] * home.read_energy + lines[1] * home.write_energy
+    energy = {level.name: cycles * level.leak_energy * arch.instances(level) for level in arch.levels}
+    energy[home.name] += accesses
+    return Transfer(
+        node,
+        bytes=Fraction((reads + writes) * home.word_bits, 8),
+        energy_by_level=energy,
+        access_energy=accesses,
+        leak_energy=cycles * arch.leak_energy,
+        cycles=cycles,
+        bottleneck=bottleneck,
+    )

@@ -11,7 +11,7 @@ from mapper.arch import load_architecture
 from mapper.mapping import violations
 
 LAYERS = ["conv/1", "conv 2", "gemm"]
-FILES = ["arch.yaml", "layers.csv", "model.json", "schedule", "summary.json"]
+FILES = ["arch.yaml", "breakdown.csv", "layers.csv", "model.json", "schedule", "summary.json"]
 SCHEDULES = ["conv_1.yaml", "conv_2.yaml", "gemm.yaml"]
 
 
@@ -34,7 +34,7 @@ def test_summary_is_printed_and_written(build):
     assert json.loads(out) == data
     assert list(data) == [
         "schema", "model", "arch", "objective", "factors", "mapspace", "dataflow", "constraints", "limits",
-        "energy_unit", "totals", "layers", "other_ops", "verification",
+        "energy_unit", "totals", "breakdown", "layers", "other_ops", "verification",
     ]  # fmt: skip
     assert (data["model"], data["arch"], data["objective"], data["energy_unit"]) == ("small", "tiny", "energy", "pJ")
     assert data["verification"] is None
@@ -46,25 +46,29 @@ def test_summary_is_printed_and_written(build):
     assert (first["macs"], gemm["macs"]) == (4 * 4 * 16 * 9, 640)
     for row in data["layers"]:
         assert row["status"] == "optimal"
-        assert row["energy_pj"] == row["bound"]
-        assert row["edp"] == row["energy_pj"] * row["cycles"]
+        assert row["energy"] == row["bound"]
+        assert row["edp"] == row["energy"] * row["cycles"]
         assert row["utilization"] == row["macs"] / (row["cycles"] * 4)
-        assert all(type(row[key]) is int for key in ("energy_pj", "cycles", "edp", "bound", "macs", "dram_bytes"))
+        assert all(type(row[key]) is int for key in ("energy", "cycles", "edp", "bound", "macs", "dram_bytes"))
         assert (folder / row["schedule"]).is_file()
 
     others = {row["name"]: row for row in data["other_ops"]}
     # the Relu works on what the convolution is about to write; flattening moves nothing
-    relu = {"name": "relu", "op": "Relu", "times": 1, "attached_to": "conv/1", "bytes": 0, "energy_pj": 0, "cycles": 0}
-    assert others["relu"] == relu
-    assert (others["flat"]["bytes"], others["flat"]["energy_pj"]) == (0, 0)
+    assert others["relu"]["attached_to"] == "conv/1"
+    assert [(others[name]["treatment"], others[name]["order"]) for name in ("relu", "flat")] == [
+        ("attached", 2),
+        ("view", 4),
+    ]
+    for name in ("relu", "flat"):
+        assert (others[name]["dram_bytes"], others[name]["energy"], others[name]["cycles"]) == (0, 0, 0)
 
     rows = [*data["layers"], *data["other_ops"]]
     totals = data["totals"]
-    assert totals["energy_pj"] == sum(row["energy_pj"] for row in rows)
+    assert totals["energy"] == sum(row["energy"] for row in rows)
     assert totals["cycles"] == sum(row["cycles"] for row in rows)
     assert totals["macs"] == 2 * 2304 + 640
     assert totals["latency_s"] == totals["cycles"] / 10**7
-    assert totals["dram_bytes"] == sum(row.get("dram_bytes", row.get("bytes")) for row in rows)
+    assert totals["dram_bytes"] == sum(row["dram_bytes"] for row in rows)
 
 
 def test_the_folder_has_the_documented_files_and_no_others(build, model, spec):
@@ -76,7 +80,7 @@ def test_the_folder_has_the_documented_files_and_no_others(build, model, spec):
     assert about["path"] == str(model)
     assert about["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     with (folder / "layers.csv").open() as stream:
-        assert [row["name"] for row in csv.DictReader(stream)] == LAYERS
+        assert [row["name"] for row in csv.DictReader(stream)] == ["conv/1", "relu", "conv 2", "flat", "gemm"]
 
 
 def test_schedules_are_legal_and_name_their_layer(build, spec):

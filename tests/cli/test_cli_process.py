@@ -32,7 +32,7 @@ def test_the_command_is_installed():
 def test_json_is_all_that_is_printed():
     found = run(COMMAND, "map", "gemm M=16 N=16 K=16", "--arch", "simple3", "--format", "json")
     assert (found.returncode, found.stderr) == (0, "")
-    assert json.loads(found.stdout)["energy_pj"] == 162_048
+    assert json.loads(found.stdout)["energy"] == 162_048
 
 
 def test_errors_go_to_stderr_without_a_traceback():

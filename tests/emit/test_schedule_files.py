@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases
 
-from backends.emit import SCHEMA, Schedule, parse_schedule, read_schedule, to_json, to_yaml
+from backends.emit import Schedule, parse_schedule, read_schedule, to_json, to_yaml
 from mapper.errors import InputError
 from mapper.ir import gemm
 from mapper.mapping import Keep, Loop, Mapping, ParFor
 
 ITEMS = (Keep("DRAM", "A"), Keep("DRAM", "B", rolling=True), Loop("M", 2), ParFor("N", 1, "PE", "x"))
-ABOUT = {"status": "optimal", "energy_pj": 10**20, "bound": 0.5}
+ABOUT = {"status": "optimal", "energy": 10**20, "bound": 0.5}
 SCHEDULE = Schedule("conv1", gemm(M=4, N=2), "tiny", Mapping(ITEMS), ABOUT)
 
 
@@ -38,13 +38,13 @@ def test_yaml_form():
     assert (
         to_yaml(SCHEDULE)
         == """\
-schema: tilewright.schedule/1
+schema: tilewright.schedule/2
 layer:
   name: conv1
   nest: O[M,N] += A[M,K] * B[K,N] {M=4 N=2 K=1}
 arch: tiny
 status: optimal
-energy_pj: 100000000000000000000
+energy: 100000000000000000000
 bound: 0.5
 mapping:
   - {keep: DRAM, tensor: A}
@@ -57,7 +57,7 @@ mapping:
 
 def test_json_form_has_the_same_content():
     assert json.loads(to_json(SCHEDULE)) == {
-        "schema": SCHEMA,
+        "schema": "tilewright.schedule/2",
         "layer": {"name": "conv1", "nest": "O[M,N] += A[M,K] * B[K,N] {M=4 N=2 K=1}"},
         "arch": "tiny",
         **ABOUT,
@@ -118,8 +118,9 @@ def test_an_item_with_a_value_of_another_type_is_refused(row):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("schedule/1", "schedule/2", "schema is 'tilewright.schedule/2', expected a mapping with schema"),
-        ("schema: ", "scheme: ", "schema is None, expected a mapping with schema 'tilewright.schedule/1'"),
+        ("schedule/2", "recipe/2", "schema is 'tilewright.recipe/2', expected a mapping with schema"),
+        ("schedule/2", "schedule/3", "it has schema 'tilewright.schedule/3', and this version reads"),
+        ("schema: ", "scheme: ", "schema is None, expected a mapping with schema 'tilewright.schedule/2'"),
         ("  name: conv1\n", "", "layer must be a mapping with name and nest"),
         ("  nest:", "  loops:", "layer must be a mapping with name and nest"),
         ("mapping:", "loops:", "mapping must be a list"),

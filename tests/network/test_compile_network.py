@@ -1,7 +1,5 @@
 """Whole networks: each distinct layer once, other nodes counted, totals and summary."""
 
-import csv
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -12,7 +10,7 @@ from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.errors import InfeasibleError, InputError, Interrupted
 from mapper.ir import Network, Node, Role, conv, gemm
 from mapper.network import compile as compiling
-from mapper.network import compile_network, exact, layers_csv, summary, transfer
+from mapper.network import compile_network, transfer
 from mapper.options import Options, read_constraints
 from mapper.search import Limits, Objective
 
@@ -186,80 +184,3 @@ def test_an_interrupted_search_interrupts_the_network(monkeypatch):
     found = interrupt.value
     assert list(found.solved) == [layer.name for layer in NETWORK.layers if layer.nest == LARGE]
     assert str(found) == "1 of 2 distinct layers are solved" and found.result.mapping
-
-
-# -- summary -----------------------------------------------------------------------------------------------------------
-
-
-def test_summary_has_a_row_for_each_node():
-    compiled = compile_network(NETWORK, ARCH)
-    checked = {"passed": True}
-    data = summary(compiled, schedule_of=lambda name: f"{name}.yaml", verification=checked)
-    assert (data["schema"], data["model"], data["arch"]) == ("tilewright.summary/1", "net", "tiny")
-    assert (data["objective"], data["energy_unit"], data["verification"]) == ("energy", "pJ", checked)
-    assert (data["factors"], data["mapspace"], data["dataflow"]) == ("imperfect", "uneven", None)
-    assert (data["constraints"], data["limits"]) == ([], {})
-    assert data["totals"] == {
-        "energy_pj": exact(compiled.energy),
-        "cycles": compiled.cycles,
-        "macs": 4 * 16 + 8,
-        "operations": 4 * 16 + 8,
-        "latency_s": compiled.cycles / 1000,
-        "dram_bytes": exact(compiled.home_bytes),
-    }
-    assert [(row["name"], row["unique_id"], row["schedule"]) for row in data["layers"]] == [
-        ("first", 0, "first.yaml"),
-        ("second", 1, "second.yaml"),
-        ("third", 0, "third.yaml"),
-    ]
-    cost = compiled.results[LARGE].cost
-    row = data["layers"][0]
-    assert isinstance(row.pop("solve_s"), float)
-    assert row == {
-        "name": "first",
-        "op": "Gemm",
-        "unique_id": 0,
-        "times": 1,
-        "dims": {"M": 4, "N": 2, "K": 2},
-        "bits": {},
-        "macs": 16,
-        "operations": 16,
-        "status": "optimal",
-        "energy_pj": exact(cost.energy),
-        "cycles": cost.cycles,
-        "edp": exact(cost.energy * cost.cycles),
-        "bound": exact(cost.energy),
-        "gap": 0,
-        "tie_proven": True,
-        "utilization": 16 / cost.cycles,
-        "bottleneck": cost.bottleneck,
-        "dram_bytes": exact(cost.home_bytes),
-        "schedule": "first.yaml",
-    }
-    assert data["other_ops"] == [
-        {"name": "relu", "op": "Relu", "times": 1, "bytes": 18, "energy_pj": 132.5, "cycles": 10},
-        {"name": "view", "op": "Reshape", "times": 1, "bytes": 0, "energy_pj": 0, "cycles": 0},
-        {"name": "bias", "op": "Bias", "times": 3, "attached_to": "third", "bytes": 3, "energy_pj": 20, "cycles": 1},
-    ]
-
-
-def test_csv_has_the_rows_of_the_summary():
-    data = summary(compile_network(NETWORK, ARCH), schedule_of=lambda _: None, verification=None)
-    rows = list(csv.DictReader(io.StringIO(layers_csv(data["layers"]))))
-    assert [row["name"] for row in rows] == ["first", "second", "third"]
-    assert rows[0]["dims"] == "M=4 N=2 K=2"
-    assert {key: str(value) for key, value in data["layers"][1].items() if key not in ("dims", "bits", "schedule")} == {
-        key: value for key, value in rows[1].items() if key not in ("dims", "bits", "schedule")
-    }
-
-
-def test_a_network_without_layers_has_an_empty_table():
-    assert layers_csv([]) == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "printed"), [(Fraction(3), 3), (Fraction(1, 2), 0.5), (10**30, 10**30), (Fraction(10**30), 10**30)]
-)
-def test_whole_numbers_stay_whole(value, printed):
-    assert exact(value) == printed
-    assert type(exact(value)) is type(printed)
