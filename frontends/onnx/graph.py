@@ -59,6 +59,14 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     return (node for each in all_graphs(graph) for node in each.node)
 
 
+def stated_inside(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    """What the bodies of its nodes, at every depth, state of their values, but for the number of a Loop's trip and
+    whether it goes on: ONNX Runtime needs these."""
+    for node in all_nodes(graph):
+        for body in subgraphs(node):
+            yield from (*body.input[2 * (node.op_type == "Loop") :], *body.value_info, *body.output)
+
+
 def initializers(graph: onnx.GraphProto) -> set[str]:
     """The names of the values stored in the model."""
     return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from frontends.onnx import control, expand, graph
+from frontends.onnx import control, expand, graph, stated
+from frontends.onnx.bounds import bounds
 from frontends.onnx.fold import SMALL
 from frontends.onnx.region import Region, Type, type_proto
 from frontends.onnx.registry import SHAPE_READERS
-from frontends.onnx.shapes import Shapes, infer, is_known, table
+from frontends.onnx.shapes import Dims, Shapes, condense, infer, is_known, table
 from mapper.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
 
 
-def top(proto: onnx.ModelProto, taken: set[str]) -> Region:
-    """The region of a whole model, with inferred shapes."""
+def top(proto: onnx.ModelProto, taken: set[str], given: Mapping[str, tuple[int, ...]] | None = None) -> Region:
+    """The region of a whole model, with inferred shapes, or those `given` to values for which there are none."""
     proto.ir_version = max(proto.ir_version, 4)  # from which on initializers need not be inputs as well
-    inferred, shapes = _inferred(proto)
+    inferred, shapes = _inferred(proto, given or {})
     graph.name_nodes(inferred.graph, taken)
-    return Region(inferred, shapes, frozenset(graph.constants(inferred.graph)))
+    return Region(inferred, shapes, frozenset(graph.constants(inferred.graph)), given=given or {})
 
 
 def within(
@@ -44,7 +46,6 @@ def within(
     from onnx import helper, numpy_helper
 
     copy = type(body).FromString(body.SerializeToString())
-    del copy.value_info[:]
     captured = dict.fromkeys(graph.captured(copy))
     for value, kind in zip(copy.input, types, strict=True):
         value.type.CopyFrom(type_proto(kind))
@@ -54,15 +55,14 @@ def within(
             copy.initializer.append(numpy_helper.from_array(known[name], name))
         else:
             copy.input.add(name=name).type.CopyFrom(type_proto(outer.type_of(name)))
-    for value in copy.output:
-        value.type.tensor_type.ClearField("shape")
     graph.sort(copy)
     graph.name_nodes(copy, set())  # before an If is replaced by a branch, whose values are named after it
-    proto, shapes = _inferred(helper.make_model(copy, ir_version=outer.proto.ir_version, opset_imports=list(opsets)))
+    proto = helper.make_model(copy, ir_version=outer.proto.ir_version, opset_imports=list(opsets))
+    proto, shapes = _inferred(proto, outer.given)
     graph.name_nodes(proto.graph, taken, prefix)
     constant = graph.constants(proto.graph, outer.constant.intersection(captured))
     invented = constant - _following(copy, outer.constant.intersection(captured) - outer.invented) if parts else ()
-    return Region(proto, shapes, frozenset(constant), frozenset(captured), frozenset(invented))
+    return Region(proto, shapes, frozenset(constant), frozenset(captured), frozenset(invented), given=outer.given)
 
 
 def _following(source: onnx.GraphProto, values: Iterable[str]) -> set[str]:
@@ -74,46 +74,141 @@ def _following(source: onnx.GraphProto, values: Iterable[str]) -> set[str]:
     return found
 
 
-def _inferred(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
-    """The model with inferred shapes: as ONNX infers them, and what the parts and bodies of nodes tell beyond that."""
+def _inferred(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]]) -> tuple[onnx.ModelProto, Shapes]:
+    """The model with inferred shapes: as ONNX infers them, and beyond that what the parts and bodies of nodes tell;
+    what is given or stated of a value only where nothing else is known of it."""
     proto, weights = _without_weights(proto)
-    proto, shapes = infer(proto)
-    while found := _told_inside(Region(proto, shapes, frozenset())):
-        stated = {value.name: value for value in (*proto.graph.value_info, *proto.graph.output)}
-        for name, kind in found.items():
-            value = stated[name] if name in stated else proto.graph.value_info.add(name=name)
-            value.type.CopyFrom(type_proto(kind))
-        proto, shapes = infer(proto)
-    del proto.graph.input[len(proto.graph.input) - len(weights) :]
-    proto.graph.initializer.extend(weights)
-    return proto, table(proto.graph, shapes.doubt)
+    said = stated.take(proto.graph)
+    told: dict[str, onnx.TypeProto] = {}
+    sources: dict[str, str] = {}
+    proto, shapes = infer(proto, told)
+    while found := _beyond(proto, shapes, given, {}) or _beyond(proto, shapes, given, said):
+        told |= {name: each.kind for name, each in found.items()}
+        sources |= {name: each.source for name, each in found.items() if each.source}
+        proto, shapes = infer(proto, told)
+    stored = graph.initializers(weights)
+    graph.keep(proto.graph.input, [value for value in proto.graph.input if value.name not in stored])
+    proto.graph.initializer.extend(weights.initializer)
+    proto.graph.sparse_initializer.extend(weights.sparse_initializer)
+    shapes = table(proto.graph, shapes.doubt)
+    return proto, replace(shapes, sources=sources, remarks=stated.remarks(shapes, said), bounds=bounds(proto, shapes))
 
 
-def _without_weights(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[onnx.TensorProto]]:
-    """A copy in which large initializers are further inputs, since inference reads all of a model again and again; and
-    these initializers."""
-    copy = type(proto)()
+def _without_weights(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.GraphProto]:
+    """A copy in which large initializers are further inputs, since inference reads all of a model again and again, and
+    sparse ones, of which it does not know the shapes; and these initializers, as a graph of nothing else."""
+    copy, weights = type(proto)(), type(proto.graph)()
     copy.CopyFrom(proto)
     declared = {value.name for value in proto.graph.input}
-    weights = [t for t in proto.graph.initializer if math.prod(t.dims) > SMALL and t.name not in declared]
-    names = {t.name for t in weights}
-    del copy.graph.initializer[:]
-    copy.graph.initializer.extend(t for t in proto.graph.initializer if t.name not in names)
-    for tensor in weights:
-        copy.graph.input.add(name=tensor.name).type.CopyFrom(type_proto((tensor.data_type, tuple(tensor.dims))))
+    weights.initializer.extend(
+        t for t in proto.graph.initializer if math.prod(t.dims) > SMALL and t.name not in declared
+    )
+    weights.sparse_initializer.extend(t for t in proto.graph.sparse_initializer if t.values.name not in declared)
+    names = graph.initializers(weights)
+    graph.keep(copy.graph.initializer, (t for t in proto.graph.initializer if t.name not in names))
+    graph.keep(copy.graph.sparse_initializer, (t for t in proto.graph.sparse_initializer if t.values.name in declared))
+    kinds = [(t.name, t.data_type, tuple(t.dims)) for t in weights.initializer]
+    kinds += [(t.values.name, t.values.data_type, tuple(t.dims)) for t in weights.sparse_initializer]
+    for name, element, dims in kinds:
+        copy.graph.input.add(name=name).type.CopyFrom(type_proto((element, dims)))
     return copy, weights
 
 
-def _told_inside(region: Region) -> dict[str, Type]:
-    """The types of values whose shapes are known only to the parts or bodies of the nodes that make them."""
-    found: dict[str, Type] = {}
-    for node in region.graph.node:
-        unknown = [value for value in node.output if value and not region.shapes.known(value)]
-        if unknown and all(map(region.shapes.known, graph.reads(node))):
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The type of a value beyond what ONNX infers, and where it is from if it does not follow from the inputs."""
+
+    kind: onnx.TypeProto
+    source: str = ""
+
+
+FILE = "as the file states"
+GIVEN = "as given"
+
+
+def _beyond(
+    proto: onnx.ModelProto,
+    shapes: Shapes,
+    given: Mapping[str, tuple[int, ...]],
+    said: Mapping[str, onnx.TypeProto],
+) -> dict[str, _Told]:
+    """The types of values that ONNX does not infer, in one pass along the nodes.
+
+    Of a node whose inputs are known the types of the outputs are those given, those that its parts or bodies have, or
+    the last resort, those `said` of them. What follows is inferred node by node, but for what is computed from shapes
+    that were found on the way: that takes folding.
+    """
+    dims, types, others = dict(shapes.dims), dict(shapes.types), set(shapes.others)  # all grow on the way
+    region = Region(proto, replace(shapes, dims=dims, types=types, others=others), frozenset(), given=given)
+    found: dict[str, _Told] = {}
+    late: set[str] = set()
+    for node in proto.graph.node:
+        reads = graph.reads(node)
+        if not late.isdisjoint(reads) or (node.op_type in SHAPE_READERS and not found.keys().isdisjoint(reads)):
+            late.update(node.output)
+            continue
+        if not all(map(region.shapes.known, reads)):
+            continue
+        for tell in (_alone if not found.keys().isdisjoint(reads) else None, _given, _inside, _said(said)):
+            unknown = [value for value in node.output if value and not region.shapes.known(value)]
+            if tell is None or not unknown:
+                continue
             with contextlib.suppress(InputError):  # what is wrong is said when the node is lowered
-                told = _results(node, region)
-                found |= {value: told[value] for value in unknown if value in told and is_known(told[value][1])}
+                for value, told in tell(node, region).items():
+                    if value in unknown and told.kind.WhichOneof("value"):
+                        _note(value, told, dims, types, others)
+                        found[value] = told
     return found
+
+
+def _note(value: str, told: _Told, dims: dict[str, Dims], types: dict[str, int], others: set[str]) -> None:
+    if told.kind.HasField("tensor_type"):
+        dims[value] = tuple(dim.dim_value for dim in told.kind.tensor_type.shape.dim)
+        types[value] = told.kind.tensor_type.elem_type
+    else:
+        others.add(value)
+
+
+def _alone(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+    """What ONNX infers of a node by itself."""
+    from onnx import ValueInfoProto, helper, numpy_helper, shape_inference
+
+    reads, small = graph.reads(node), region.small
+    inputs = [ValueInfoProto(name=name, type=region.type_proto(name)) for name in reads if name not in small]
+    outputs = [ValueInfoProto(name=name) for name in node.output if name]
+    constants = [numpy_helper.from_array(small[name], name) for name in reads if name in small]
+    body = helper.make_graph([node], "alone", inputs, outputs, constants)
+    proto = helper.make_model(body, ir_version=region.proto.ir_version, opset_imports=region.proto.opset_import)
+    try:
+        known = table(shape_inference.infer_shapes(proto).graph)
+    except Exception as error:  # InferenceError, but for some models others too
+        raise InputError(condense(str(error)), place=graph.place(node)) from error
+    return {name: _Told(type_proto((known.types[name], known.dims[name]))) for name in node.output if known.known(name)}
+
+
+def _given(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+    """What the user gives."""
+    types = {name: region.shapes.types.get(name, 1) for name in node.output if name in region.given}
+    return {name: _Told(type_proto((kind, region.given[name])), GIVEN) for name, kind in types.items()}
+
+
+def _said(said: Mapping[str, onnx.TypeProto]) -> Callable[[onnx.NodeProto, Region], dict[str, _Told]]:
+    """What is stated, where it says all that is not inferred."""
+
+    def tell(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+        found = {}
+        for name in node.output:
+            if name in said and (kind := stated.completed(said[name], region.shapes.dims.get(name))) is not None:
+                found[name] = _Told(kind, FILE)
+        return found
+
+    return tell
+
+
+def _inside(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+    """What is inferred in the parts or bodies of a node."""
+    told = _results(node, region)
+    return {name: _Told(type_proto(kind)) for name, kind in told.items() if is_known(kind[1])}
 
 
 def _results(node: onnx.NodeProto, region: Region) -> dict[str, Type]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontends.onnx import files, graph, quantization
+from frontends.onnx import files, given, graph, quantization
 from frontends.onnx.binding import Binding
 from frontends.onnx.lower import lower
 from frontends.onnx.region import Region
-from frontends.onnx.shapes import override
 from mapper.errors import InputError
 from mapper.ir import Network
 
@@ -39,8 +38,8 @@ def load(
     dims: Mapping[str, int] | None = None,
     values: Mapping[str, float] | None = None,
 ) -> OnnxModel:
-    """The model of that file or short name; `shapes` gives inputs a shape, by input name, `dims` symbols a size,
-    `values` inputs a number for good, such as one that chooses a branch.
+    """The model of that file or short name; `shapes` gives a shape to inputs, and to other values of which it
+    is not known, by name, `dims` symbols a size, `values` inputs a number for good, such as one that chooses a branch.
 
     Raises InputError for what is missing, no ONNX model, broken, of unknown shape or multiplies in a way that is not
     supported. Of what is stored beside the file only small tensors are read, which may be shapes.
@@ -59,8 +58,8 @@ def load(
         files.check_external(proto, path.parent)
         missing = files.read_small(proto, path.parent)
         quantization.fuse(proto)
-        override(proto, shapes or {}, dims or {}, values or {})
-        network, region = lower(proto, model if model in files.short_names() else path.stem)
+        inner = given.override(proto, shapes or {}, dims or {}, values or {})
+        network, region = lower(proto, inner, model if model in files.short_names() else path.stem)
     except UnicodeDecodeError as error:  # found where the name is first copied
         raise InputError("a name in the model is not UTF-8 text", place=model) from error
     except InputError as error:

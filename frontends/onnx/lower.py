@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from frontends.onnx.inference import top, within
 from frontends.onnx.merge import Label, merged
 from frontends.onnx.region import Region
 from frontends.onnx.registry import ELEMENTWISE, UNMAPPED, is_view
+from frontends.onnx.shapes import text
 from frontends.onnx.site import Lowered, Site
 from frontends.onnx.widths import Widths
 from mapper.errors import InputError
@@ -30,10 +31,13 @@ ACCUMULATOR_BITS = 32
 """Of products of integers, as ONNX defines ConvInteger and MatMulInteger."""
 
 
-def lower(proto: onnx.ModelProto, name: str) -> tuple[Network, Region]:
-    """The network of a model, and its region; InputError for what is of unknown shape or not supported."""
+def lower(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]], name: str) -> tuple[Network, Region]:
+    """The network of a model, and its region; InputError for what is of unknown shape or not supported.
+
+    `given` are shapes of values that do not follow from those of the inputs.
+    """
     lowering = _Lowering()
-    region = top(proto, lowering.taken)
+    region = top(proto, lowering.taken, given)
     found = lowering.run(region, str, 1)
     values = dict.fromkeys(value for node in found.nodes for value in (*node.inputs, *node.outputs))
     shapes = {value: lowering.shapes[value] for value in values if value in lowering.shapes}
@@ -113,13 +117,22 @@ class _Here:
             else:
                 self._move(node, _note(node))
         except InputError as error:
-            if error.place and error.place.startswith(node.op_type):
-                raise
             # a nest that refuses its extents, or a shape that is missing, does not know its node
-            raise InputError(error.message, place=graph.place(node), hint=error.hint) from error
+            place = error.place if error.place and error.place.startswith(node.op_type) else graph.place(node)
+            raise InputError(error.message, place=place, hint=error.hint or self._doubted(node)) from error
+        remarks = "; ".join(self.shapes.remarks[value] for value in node.output if value in self.shapes.remarks)
+        if remarks and len(self.nodes) > before:
+            told = "; ".join(filter(None, (remarks, self.nodes[before].note)))
+            self.nodes[before] = replace(self.nodes[before], note=told)
         for place, made in enumerate(self.nodes[before:], before):
             self.owners[made.name] = self.owners.get(made.to, node.name)
             self.places[made.name] = place
+
+    def _doubted(self, node: onnx.NodeProto) -> str | None:
+        """Where the shapes that a node meets are from, of those that do not follow from the inputs."""
+        sources = self.shapes.sources
+        told = [f"{name} is {text(self.shapes(name))} {sources[name]}" for name in graph.reads(node) if name in sources]
+        return "; ".join(told) or None
 
     def finished(self) -> list[Node]:
         """The nodes, with the widths of layers as what is attached to them leaves them."""
@@ -152,8 +165,10 @@ class _Here:
     def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
         result = lowered.binding.result
         if self.shapes.known(result.value) and self.shapes(result.value) != result.shape:
-            # before opset 22 ONNX infers a window that does not exist if ceil_mode meets a stride past the input
-            raise InputError(f"its output has shape {result.shape}, not {self.shapes(result.value)} as ONNX infers")
+            source = self.shapes.sources.get(result.value, "as ONNX infers")
+            raise InputError(
+                f"its output has shape {text(result.shape)}, not {text(self.shapes(result.value))} {source}"
+            )
         self.bindings[node.name] = lowered.binding
         operands = tuple(view.value for view in lowered.binding.operands.values())
         op = self.whole.op_type if self.whole else node.op_type

@@ -28,7 +28,8 @@ class Region:
     The nodes of `proto` are in an order in which they can run and carry the names that they have in the network.
     `inputs` are the values that each run of it is given, `captured` those of them that have the same name around it,
     `invented` are constants that the model does not have: who takes an operator apart needs them, nobody reads them.
-    `narrow` has the bits of the integers that captured constants are made of, as those around it read them.
+    `narrow` has the bits of the integers that captured constants are made of, as those around it read them,
+    `given` are the shapes that the user gives to values for which there is none.
     Once it is lowered, `bindings` has its layers by name, and `inner` the regions that its nodes are made of, by the
     node's name and what they are to it: the attribute of a body, or "" for the parts of an operator.
     """
@@ -39,6 +40,7 @@ class Region:
     captured: frozenset[str] = frozenset()
     invented: frozenset[str] = frozenset()
     narrow: Mapping[str, int | None] = field(default_factory=dict)
+    given: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     inner: Mapping[str, Mapping[str, Region]] = field(default_factory=dict)
 

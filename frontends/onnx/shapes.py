@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ import numpy as np
 from frontends.onnx import graph
 from frontends.onnx.fold import fold
 from mapper.errors import InputError
-from mapper.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import onnx
@@ -28,14 +27,19 @@ class Shapes:
 
     `dims` lacks values of unknown rank, `types` has ONNX's number of the type of an element where that is known,
     `others` are those that are no tensors (sequences, maps), `doubt` is what shape inference complained of, `inputs`
-    are the inputs of the model without its initializers.
+    are the inputs of the model without its initializers. `sources` says of a value whose shape does not follow from
+    the inputs where it is from, `remarks` what there is to say of the shape of a value, in words, and `bounds` has the
+    values of unknown shape that are made of what is known, with the largest shape that they can have (None: no idea).
     """
 
     dims: Mapping[str, Dims]
     types: Mapping[str, int]
-    others: frozenset[str]
+    others: Set[str]
     inputs: tuple[str, ...]
     doubt: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[int, ...] | None] = field(default_factory=dict)
 
     def known(self, name: str) -> bool:
         """Whether every dimension is a number, or the value has no shape at all because it is no tensor."""
@@ -92,6 +96,9 @@ class Shapes:
         symbols = dict.fromkeys(n for dims in unsized.values() if "?" not in dims for n in dims if isinstance(n, str))
         options = [f"--shape {quote(shape)}" for shape in shapes]
         options += [f"--dim {quote(f'{symbol}=1')}" for symbol in symbols]
+        if not options:  # what is open then depends on what is computed, or on an operator that nobody knows
+            largest = ((name, "N1xN2x.." if dims is None else text(dims)) for name, dims in self.bounds.items())
+            options = [f"--shape {quote(f'{name}={dims}')}" for name, dims in largest][:1]
         doubt = f"; ONNX shape inference says: {self.doubt}" if self.doubt else ""
         return InputError(message + doubt, hint=f"give it, for example: {' '.join(options)}" if options else None)
 
@@ -101,103 +108,73 @@ def is_known(dims: Dims | None) -> bool:
     return dims is not None and all(isinstance(n, int) for n in dims)
 
 
-def override(
-    proto: onnx.ModelProto,
-    shapes: Mapping[str, tuple[int, ...]],
-    dims: Mapping[str, int],
-    values: Mapping[str, float],
-) -> None:
-    """Give inputs of the model, and symbols in their shapes, the sizes of the user, and inputs a value for good.
+def infer(proto: onnx.ModelProto, told: Mapping[str, onnx.TypeProto] | None = None) -> tuple[onnx.ModelProto, Shapes]:
+    """The model with inferred shapes: those that follow from its inputs, and from what is `told` of other values.
 
-    Raises InputError for an input or a symbol that the model does not have, for another rank, and for a value of an
-    input whose shape is not known.
+    What the model itself states of values that it makes is not looked at. Small constants are folded: axes and numbers
+    of trips are read of them, and some are too intricate for ONNX's own inference. An If whose condition turns out to
+    be constant is replaced by the branch that is taken.
     """
-    stored = graph.initializers(proto.graph)
-    inputs = {v.name: v for v in proto.graph.input if v.name not in stored}
-    for name in (*shapes, *values):
-        if name not in inputs:
-            hint = did_you_mean(name, inputs) or f"its inputs: {', '.join(inputs)}"
-            raise InputError(f"the model has no input '{name}'", hint=hint)
-    for name, shape in shapes.items():
-        tensor = inputs[name].type.tensor_type
-        if tensor.HasField("shape") and len(tensor.shape.dim) != len(shape):
-            raise InputError(f"input {name} has {len(tensor.shape.dim)} dimensions, the given shape {len(shape)}")
-        if not all(1 <= n < LIMIT for n in shape):
-            raise InputError(f"input {name}: the dimensions of a shape must be at least 1 and fit 64 bits, not {shape}")
-        del tensor.shape.dim[:]
-        for n in shape:
-            tensor.shape.dim.add().dim_value = n
-    for source in graph.all_graphs(proto.graph):
-        for value in (*source.input, *source.value_info, *source.output):
-            for dim in value.type.tensor_type.shape.dim:
-                if dim.dim_value < 0:  # exporters write -1 for what they do not know
-                    dim.Clear()
-    symbols: dict[str, list[onnx.TensorShapeProto.Dimension]] = {}
-    for value in inputs.values():
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                symbols.setdefault(dim.dim_param, []).append(dim)
-    for symbol, n in dims.items():
-        if symbol not in symbols:
-            known = f"its symbols: {', '.join(symbols)}" if symbols else "the shapes of its inputs have no symbols"
-            raise InputError(f"the model has no dimension '{symbol}'", hint=did_you_mean(symbol, symbols) or known)
-        if not 0 <= n < LIMIT:
-            raise InputError(f"dimension {symbol} must be at least 0 and fit 64 bits, not {n}")
-        for dim in symbols[symbol]:
-            dim.dim_value = n
-    for name, number in values.items():
-        _fix(proto.graph, inputs[name], number)
-    if shapes or dims or values:  # what the file says of other values may hold for its own input shapes only
-        for source in graph.all_graphs(proto.graph):
-            del source.value_info[:]
-            for value in (*source.output, *(source.input if source is not proto.graph else ())):
-                if value.type.HasField("tensor_type"):
-                    value.type.tensor_type.ClearField("shape")
-
-
-def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> None:
-    """Make an input a constant whose elements are all this number."""
-    from onnx import numpy_helper
-
-    known = table(source)
-    if known.elements(value.name) > MOST:
-        raise InputError(f"input {value.name} has {known.elements(value.name)} elements, too many to be given a value")
-    dtype = known.dtype(value.name)
-    with np.errstate(all="ignore"):
-        one = np.array(number).astype(dtype)
-    if one.item() != number:
-        raise InputError(f"input {value.name} is of {dtype}, which has no {number:g}")
-    array = np.full(known(value.name), one)
-    source.initializer.append(numpy_helper.from_array(array, value.name))
-    source.input.remove(value)
-
-
-def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
-    """The model with inferred shapes.
-
-    Small constants are folded: axes and numbers of trips are read of them, and some are too intricate for ONNX's own
-    inference. An If whose condition turns out to be constant is replaced by the branch that is taken.
-    """
-    stated = {what: [copied(value) for value in getattr(proto.graph, what)] for what in ("value_info", "output")}
-    inferred, shapes = _infer(proto)
+    _state(proto.graph, told or {})
+    inferred, shapes = _infer(proto, told or {})
     while fold(inferred, shapes):
-        known = graph.initializers(inferred.graph)
-        for what, values in stated.items():  # what was inferred of less than is known now may be wrong
-            graph.keep(getattr(inferred.graph, what), [v for v in values if what == "output" or v.name not in known])
-        inferred, shapes = _infer(inferred)
+        _state(inferred.graph, told or {})  # what was inferred of less than is known now may be wrong
+        inferred, shapes = _infer(inferred, told or {})
     return inferred, shapes
 
 
-def copied(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
-    """A copy of what is said of a value."""
-    copy = type(value)()
-    copy.CopyFrom(value)
-    return copy
+def _state(source: onnx.GraphProto, told: Mapping[str, onnx.TypeProto]) -> None:
+    """Make a graph state no more of the values that its nodes make than is told."""
+    made = {value for node in source.node for value in node.output if value}
+    returned = {value.name for value in source.output}
+    del source.value_info[:]
+    for value in source.output:
+        value.ClearField("type")
+        if value.name in made and value.name in told:
+            value.type.CopyFrom(told[value.name])
+    for name, kind in told.items():
+        if name in made and name not in returned:
+            source.value_info.add(name=name).type.CopyFrom(kind)
 
 
-def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
+def _infer(proto: onnx.ModelProto, told: Mapping[str, onnx.TypeProto]) -> tuple[onnx.ModelProto, Shapes]:
+    domains = {index: node.domain for index, node in enumerate(proto.graph.node) if _is_told(node, told)}
+    if not domains:
+        return _checked(proto)
+    # inference takes what is stated of the outputs of a node that it does not know, and does not object
+    proto.opset_import.add(domain="told", version=1)
+    for index in domains:
+        proto.graph.node[index].domain = "told"
+    try:
+        inferred, shapes = _checked(proto)
+    finally:
+        _restore(proto, domains)
+    _restore(inferred, domains)
+    return inferred, shapes
+
+
+def _is_told(node: onnx.NodeProto, told: Mapping[str, onnx.TypeProto]) -> bool:
+    """Whether all is told of a node; not of one with bodies, of which ONNX Runtime needs what is inferred in them."""
+    made = [value for value in node.output if value]
+    return bool(made) and all(value in told for value in made) and not any(graph.subgraphs(node))
+
+
+def _restore(proto: onnx.ModelProto, domains: Mapping[int, str]) -> None:
+    proto.opset_import.pop()
+    for index, domain in domains.items():
+        proto.graph.node[index].domain = domain
+
+
+def _checked(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
+    """The model with what ONNX infers, which is strict unless it complains; what bodies state is not looked at."""
     from onnx import shape_inference
 
+    nodes = proto.graph.node
+    if any(value.type.tensor_type.HasField("shape") for value in graph.stated_inside(proto.graph)):
+        proto = type(proto).FromString(proto.SerializeToString())
+        for value in graph.stated_inside(proto.graph):
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
     doubt, follow = None, _may_follow(proto)
     try:
         inferred = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=follow)
@@ -205,6 +182,8 @@ def _infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:
         # One odd operator must not hide the shapes of all others; whoever misses a shape is told of the complaint
         doubt = condense(str(error))
         inferred = _inferred(proto, follow)
+    if nodes is not proto.graph.node:
+        graph.keep(inferred.graph.node, nodes)
     return inferred, table(inferred.graph, doubt)
 
 
@@ -219,9 +198,6 @@ def _inferred(proto: onnx.ModelProto, follow: bool) -> onnx.ModelProto:
 
 LIMIT = 2**63
 """What a dimension must be less than."""
-
-MOST = 2**26
-"""Elements of the largest input that can be given a value."""
 
 LONG = 2**20
 """Elements of the longest list whose values ONNX's inference may follow."""
@@ -286,17 +262,28 @@ def table(source: onnx.GraphProto, doubt: str | None = None) -> Shapes:
         if kind == "tensor_type":
             types.setdefault(value.name, value.type.tensor_type.elem_type)
             if value.type.tensor_type.HasField("shape"):
-                dims.setdefault(value.name, tuple(map(_size, value.type.tensor_type.shape.dim)))
+                dims.setdefault(value.name, sizes(value.type))
         elif kind is not None:
             others.add(value.name)
     inputs = tuple(v.name for v in source.input if v.name not in stored)
     return Shapes(dims, types, frozenset(others), inputs, doubt)
 
 
-def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+def sizes(kind: onnx.TypeProto) -> Dims:
+    """The shape that a type of a tensor states."""
+    return tuple(map(size, kind.tensor_type.shape.dim))
+
+
+def size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    """A dimension: its size, its symbol, or "?"."""
     if dim.HasField("dim_value") and dim.dim_value >= 0:  # exporters write -1 for what they do not know
         return dim.dim_value
     return dim.dim_param or "?"
+
+
+def text(dims: Iterable[int | str]) -> str:
+    """A shape in words, as `--shape` takes it."""
+    return "x".join(map(str, dims)) or "scalar"
 
 
 def condense(message: str) -> str:

@@ -298,10 +298,11 @@ def test_shapes_that_a_model_cannot_have():
 @pytest.mark.parametrize(
     ("shapes", "words"),
     [
-        ({"data": (1, 3, 4, 4)}, "no input 'data'.*did you mean data_0"),
+        ({"data": (1, 3, 4, 4)}, "no input or value 'data'.*did you mean data_0"),
         ({"nothing like it": (1,)}, "no input.*its inputs: data_0"),
         ({"data_0": (3, 224, 224)}, "has 4 dimensions, the given shape 3"),
-        ({"data_0": (1, 3, 224, 0)}, "at least 1"),
+        ({"data_0": (1, 3, 224, -1)}, "at least 0"),
+        ({"data_0": (1, 3, 224, 0)}, "the kernel reaches over"),
         ({"data_0": (1, 4, 224, 224)}, "4 channels"),
     ],
 )
