@@ -118,8 +118,8 @@ class _Here:
                 self._move(node, _note(node))
         except InputError as error:
             # a nest that refuses its extents, or a shape that is missing, does not know its node
-            place = error.place if error.place and error.place.startswith(node.op_type) else graph.place(node)
-            raise InputError(error.message, place=place, hint=error.hint or self._doubted(node)) from error
+            where = error.place if error.place and error.place.startswith(node.op_type) else graph.place(node)
+            raise InputError(error.message, place=where, hint=error.hint or self._doubted(node)) from error
         remarks = "; ".join(self.shapes.remarks[value] for value in node.output if value in self.shapes.remarks)
         if remarks and len(self.nodes) > before:
             told = "; ".join(filter(None, (remarks, self.nodes[before].note)))

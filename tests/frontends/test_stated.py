@@ -119,5 +119,5 @@ def test_what_is_stated_in_symbols_holds_for_their_sizes(tmp_path):
             if known:
                 assert load(path, **options).network.layers[0].nest.operations == 240
             else:
-                with pytest.raises(InputError, match="the shape of tensor a is unknown.*--shape a=N1xN2x"):
+                with pytest.raises(InputError, match=r"the shape of tensor a is unknown.*--shape a=N1xN2x"):
                     load(path, **options)
