@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from mapper.arch import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
-from mapper.ir import LoopNest, Rank, Reduction, Role, Tensor, Term, conv, gemm, parse_nest
+from mapper.ir import DimRole, LoopNest, Rank, Reduction, Role, Tensor, Term, conv, gemm, parse_nest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor, footprints, tidy
 from mapper.search.exhaustive import candidates
 from mapper.search.mapspace import Mapspace
@@ -170,11 +170,12 @@ def memories(draw: Any, name: str, *, keeps: frozenset[Role] = frozenset(Role), 
 
 @st.composite
 def fanouts(draw: Any, name: str, dims: Sequence[str] = ()) -> FanOut:
-    """A fan-out of one or two axes; some axes take only some of `dims`."""
+    """A fan-out of one or two axes; some axes take only some of `dims` and of the roles of dims."""
     axes = []
     for axis in "xy"[: draw(st.integers(1, 2))]:
         restricted = dims and draw(st.integers(0, 3)) == 3
-        only = frozenset(draw(st.sets(st.sampled_from(dims)))) if restricted else None
+        words = st.sampled_from(dims) | st.sampled_from(DimRole)
+        only = frozenset(map(str, draw(st.sets(words)))) if restricted else None
         axes.append(Axis(axis, draw(st.integers(2, 5) | st.integers(1, 2)), only))
     reduce, drain = draw(st.sampled_from([(True, False), (True, False), (False, True), (False, False)]))
     return FanOut(
@@ -298,7 +299,7 @@ def _spatial(draw: Any, nest: LoopNest, fanout: FanOut, tile: dict[str, int]) ->
             for axis in fanout.axes
             for d in tile
             if tile[d] > 1 and room[axis.name] > 1
-            if (axis.dims is None or d in axis.dims) and (fanout.unrolls_reductions() or d in nest.output.dims)
+            if d in axis.takes(nest) and (fanout.unrolls_reductions() or d in nest.output.dims)
         ]
         if not choices:
             break

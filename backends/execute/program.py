@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mapper.arch import Architecture, FanOut, Memory
 from mapper.errors import VerificationError, all_of
-from mapper.ir import LoopNest, Reduction, Role, Tensor
+from mapper.ir import LoopNest, Reduction, Role, Tensor, named
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
 
 Ints = NDArray[np.int64]
@@ -386,8 +386,8 @@ def _problems(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[
         if isinstance(item, ParFor) and pieces > 1:
             used[item.fanout, item.axis] *= pieces
             fanout = next(f for f in arch.fanouts if f.name == item.fanout)
-            dims = next(a.dims for a in fanout.axes if a.name == item.axis)
-            if dims is not None and item.dim not in dims:
+            words = next(a.dims for a in fanout.axes if a.name == item.axis)
+            if words is not None and not any(item.dim in named(nest, word) for word in words):
                 yield f"{_line(item)}: {item.fanout}.{item.axis} does not take this dim"
             if item.dim not in nest.output.dims and not (fanout.reduce or fanout.drain):
                 yield f"{_line(item)}: {item.fanout} cannot add the partial sums of its instances"

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from mapper.arch.constraints import Constraint
 from mapper.errors import InputError
-from mapper.ir import LoopNest, Role, Tensor
+from mapper.ir import LoopNest, Role, Tensor, named
 from mapper.spelling import nearest
 
 ALL_ROLES = frozenset(Role)
@@ -72,11 +72,17 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis of a mesh: `size` instances, over which the named dims may be unrolled (None: any)."""
+    """One axis of a mesh: `size` instances, over which `dims` may be unrolled, by name or role (None: any)."""
 
     name: str
     size: int
     dims: frozenset[str] | None = None
+
+    def takes(self, nest: LoopNest) -> frozenset[str]:
+        """The dims of a layer that may be unrolled along it, as far as its list says; InputError as of `named`."""
+        if self.dims is None:
+            return frozenset(nest.extents)
+        return frozenset(dim for word in self.dims for dim in named(nest, word))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
     K spatial PE.x = 16     K is unrolled over 16 instances along that axis (=, <=, >=); `PE`: all its axes together
     R,S spatial PE = 1      several dims at once
     PE.x only K,C           no other dim is unrolled along that axis, or on that fan-out
+    filter spatial PE = 1   dims may go by role: the filter's are never unrolled
     K tile GLB:W >= 64      extent of K in the tile of W in GLB, where it is kept; `GLB`: of every tensor kept there
     keep GLB:W              GLB keeps W
     bypass GLB:I,O          GLB keeps neither
     RF:W above RF:I         the node of W stands outside that of I, wherever both are kept
 
 The value `all` is the whole extent of the dim. `x` stands for `PE.x` where no other fan-out has an axis of that name.
-Tensors go by their name in the layer or by role; `mapper.mapping.constraints` looks both up.
+Dims and tensors go by their name in the layer or by role; `mapper.mapping.constraints` looks them up. A role is all the
+layer's dims of that role, taken together as if they were one: its instances, its extent are the products of theirs.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Relation(StrEnum):
 class Spatial:
     """Instances of `fanout` that `dim` is unrolled over, along `axis`; None: along all its axes together.
 
-    `value` None is the whole extent, until `resolve` puts it in. InputError if it is below 1.
+    `dim` is the name of a dim or a role; `value` None is its whole extent. `resolve` puts the extent in, and the dims
+    of the layer that are `meant`, whose instances are multiplied. InputError if the value is below 1.
     """
 
     dim: str
@@ -48,6 +51,7 @@ class Spatial:
     axis: str | None
     relation: Relation
     value: int | None
+    meant: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.value)
@@ -63,11 +67,15 @@ class Spatial:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """No dims but these are unrolled along `axis` of `fanout`; None: along any of its axes."""
+    """No dims but these are unrolled along `axis` of `fanout`; None: along any of its axes.
+
+    `dims` are names of dims or roles; `resolve` puts in the dims of the layer that are `meant`, which may be none.
+    """
 
     fanout: str
     axis: str | None
     dims: tuple[str, ...]
+    meant: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -82,7 +90,8 @@ class Only:
 class Tile:
     """Extent of `dim` in the tile of `tensor` in `memory`, where it is kept; None: of every tensor kept there.
 
-    `value` None is the whole extent, until `resolve` puts it in. InputError if it is below 1.
+    `dim` is the name of a dim or a role; `value` None is its whole extent. `resolve` puts the extent in, and the dims
+    of the layer that are `meant`, whose extents are multiplied. InputError if the value is below 1.
     """
 
     dim: str
@@ -90,6 +99,7 @@ class Tile:
     tensor: str | None
     relation: Relation
     value: int | None
+    meant: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.value)

@@ -3,9 +3,11 @@
 from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
 from mapper.ir.network import Network, Node
 from mapper.ir.operators import conv, gemm, pool
+from mapper.ir.roles import DimRole, dim_roles, named
 from mapper.ir.text import parse_einsum, parse_extents, parse_nest, parse_network
 
 __all__ = [
+    "DimRole",
     "LoopNest",
     "Network",
     "Node",
@@ -15,7 +17,9 @@ __all__ = [
     "Tensor",
     "Term",
     "conv",
+    "dim_roles",
     "gemm",
+    "named",
     "parse_einsum",
     "parse_extents",
     "parse_nest",

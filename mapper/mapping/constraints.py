@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import replace
@@ -12,9 +13,10 @@ from dataclasses import replace
 from mapper.arch import Above, Architecture, Constraint, Kept, Only, Spatial, Tile
 from mapper.arch.constraints import located
 from mapper.errors import InputError, all_of
-from mapper.ir import LoopNest
+from mapper.ir import DimRole, LoopNest, named
+from mapper.ir.roles import roles_text
 from mapper.mapping.mapping import Keep, Mapping, ParFor
-from mapper.spelling import nearest
+from mapper.spelling import did_you_mean, nearest
 
 
 def resolve(
@@ -22,27 +24,28 @@ def resolve(
 ) -> tuple[Constraint, ...]:
     """The constraints as they concern this layer, each once.
 
-    Axes have their full names, tensors the layer's, and values are numbers; a tile of every tensor becomes one for each
-    tensor that its memory may keep. Where not `strict`, constraints on dims or tensors that the layer does not have are
-    left out, for they are a spec's, which serves all layers.
+    Axes have their full names, tensors the layer's, dims and roles the layer's dims that they mean, and values are
+    numbers; a tile of every tensor becomes one for each tensor that its memory may keep. Where not `strict`,
+    constraints on dims, roles or tensors that the layer does not have are left out, for they are a spec's, which serves
+    all layers. A list of the only dims may always name roles that the layer does not have, if it has one of the others.
 
-    InputError with every problem: unknown memories, fan-outs and axes; if `strict` unknown dims and tensors.
+    InputError with every problem: unknown memories, fan-outs and axes; a word that means one dim by name, others by
+    role; if `strict` dims, roles and tensors that the layer does not have.
     """
     memories = [memory.name for memory in arch.memories]
     axes = {fanout.name: [axis.name for axis in fanout.axes] for fanout in arch.fanouts}
     found: list[Constraint] = []
     problems: list[InputError] = []
     for constraint in constraints:
-        unknown = list(_unknown(constraint, nest))
+        unknown: list[InputError] = []
         try:
+            unknown += _unknown(constraint, nest)
             full = located(constraint, memories, axes)
-        except InputError as error:
-            problems.append(error)
-        else:
             if not unknown or isinstance(full, Only):  # which is about the dims that it does not name
                 found += _in_layer(full, nest, arch)
-        if strict:
-            problems += unknown
+        except InputError as error:
+            problems.append(error)
+        problems += unknown if strict else []
     if problem := all_of(problems):
         raise problem
     return tuple(dict.fromkeys(found))
@@ -64,9 +67,15 @@ def _unknown(constraint: Constraint, nest: LoopNest) -> Iterator[InputError]:
         case Above():
             tensors = (constraint.outer[1], constraint.inner[1])
     names = _tensors(nest)
-    for dim in dims:
-        if dim not in nest.extents:
-            yield InputError(f"the layer has no dim {dim}", place=str(constraint), hint=nearest(dim, nest.extents))
+    meant = {dim: named(nest, dim) for dim in dims}
+    some = isinstance(constraint, Only) and any(meant.values())
+    for dim in [dim for dim, found in meant.items() if not found]:
+        if dim not in set(DimRole):
+            hint = did_you_mean(dim, [*nest.extents, *DimRole]) or nearest(dim, nest.extents)
+            yield InputError(f"the layer has no dim {dim}", place=str(constraint), hint=hint)
+        elif not some:
+            hint = f"its dims: {roles_text(nest)}"
+            yield InputError(f"the layer has no dim of role {dim}", place=str(constraint), hint=hint)
     for tensor in tensors:
         if tensor is not None and tensor not in names:
             yield InputError(f"the layer has no tensor {tensor}", place=str(constraint), hint=nearest(tensor, names))
@@ -80,14 +89,14 @@ def _tensors(nest: LoopNest) -> dict[str, str]:
 def _in_layer(constraint: Constraint, nest: LoopNest, arch: Architecture) -> Iterator[Constraint]:
     names = _tensors(nest)
     match constraint:
-        case Spatial():
-            yield replace(constraint, value=_extent(constraint, nest))
-        case Only():
-            yield constraint
-        case Tile(memory=memory, tensor=tensor):
+        case Spatial(dim=dim):
+            yield replace(constraint, value=_extent(constraint, nest), meant=named(nest, dim))
+        case Only(dims=dims):
+            yield replace(constraint, meant=tuple(dict.fromkeys(d for dim in dims for d in named(nest, dim))))
+        case Tile(dim=dim, memory=memory, tensor=tensor):
             every = [t.name for t in nest.tensors if t.role in arch.memory(memory).may_keep]
             for name in every if tensor is None else [names[tensor]]:
-                yield replace(constraint, tensor=name, value=_extent(constraint, nest))
+                yield replace(constraint, tensor=name, value=_extent(constraint, nest), meant=named(nest, dim))
         case Kept(tensor=tensor):
             yield replace(constraint, tensor=names[tensor])
         case Above((above, outer), (below, inner)):
@@ -95,7 +104,9 @@ def _in_layer(constraint: Constraint, nest: LoopNest, arch: Architecture) -> Ite
 
 
 def _extent(constraint: Spatial | Tile, nest: LoopNest) -> int:
-    return nest.extents[constraint.dim] if constraint.value is None else constraint.value
+    if constraint.value is not None:
+        return constraint.value
+    return math.prod(nest.extents[dim] for dim in named(nest, constraint.dim))
 
 
 # -- checking a mapping ------------------------------------------------------------------------------------------------
@@ -106,24 +117,26 @@ def broken(constraints: Iterable[Constraint], nest: LoopNest, arch: Architecture
 
     A node stands above another if its item comes first, loops between them or not. The nodes of the home stand level.
     """
-    instances = _instances(nest, mapping)
+    instances = unrolled(nest, mapping)
     position = {(k.memory, k.tensor): i for i, k in enumerate(mapping.items) if isinstance(k, Keep)}
     found = []
     for constraint in constraints:
         broke: str | None
         match constraint:
-            case Spatial(dim=dim, relation=relation):
-                actual = _unrolled(instances, constraint).get(dim, 1)
-                broke = None if relation.holds(actual, _extent(constraint, nest)) else f"it is unrolled over {actual}"
-            case Only(dims=dims):
-                others = {d: n for d, n in _unrolled(instances, constraint).items() if n > 1 and d not in dims}
+            case Spatial(relation=relation, value=value, meant=meant):
+                assert value is not None  # as they are resolved
+                here = _along(instances, constraint)
+                actual = math.prod(here.get(dim, 1) for dim in meant)
+                broke = None if relation.holds(actual, value) else f"it is unrolled over {actual}"
+            case Only(meant=meant):
+                others = {d: n for d, n in _along(instances, constraint).items() if n > 1 and d not in meant}
                 broke = " and ".join(f"{d} is unrolled over {n}" for d, n in others.items())
-            case Tile(dim, memory, tensor, relation):
-                assert tensor is not None  # as they are resolved
+            case Tile(memory=memory, tensor=tensor, relation=relation, value=value, meant=meant):
+                assert tensor is not None and value is not None
                 at = position.get((memory, tensor))
-                actual = mapping.tile(at, nest.extents)[dim] if at is not None else 0
-                fits = at is None or relation.holds(actual, _extent(constraint, nest))
-                broke = None if fits else f"it is {actual}"
+                tile = mapping.tile(at, nest.extents) if at is not None else {}
+                actual = math.prod(tile[dim] for dim in meant if tile)
+                broke = None if at is None or relation.holds(actual, value) else f"it is {actual}"
             case Kept(memory, tensor, kept):
                 actually = (memory, tensor) in position
                 broke = None if actually == kept else f"it is {'kept' if actually else 'not kept'}"
@@ -146,7 +159,7 @@ def _out_of_order(
     return None
 
 
-def _instances(nest: LoopNest, mapping: Mapping) -> dict[tuple[str, str, str], int]:
+def unrolled(nest: LoopNest, mapping: Mapping) -> dict[tuple[str, str, str], int]:
     """Instances by fan-out, axis and dim: the pieces of all spatial loops together."""
     tile = dict(nest.dims)
     found: dict[tuple[str, str, str], int] = {}
@@ -160,7 +173,7 @@ def _instances(nest: LoopNest, mapping: Mapping) -> dict[tuple[str, str, str], i
     return found
 
 
-def _unrolled(instances: Dict[tuple[str, str, str], int], constraint: Spatial | Only) -> dict[str, int]:
+def _along(instances: Dict[tuple[str, str, str], int], constraint: Spatial | Only) -> dict[str, int]:
     """Instances by dim along the axis or axes of a constraint."""
     found: dict[str, int] = {}
     for (fanout, axis, dim), pieces in instances.items():

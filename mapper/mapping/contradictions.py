@@ -27,8 +27,8 @@ def contradictions(
     tiles = [c for c in constraints if isinstance(c, Tile) and (c.memory, c.tensor) not in bypassed]
     orders = [c for c in constraints if isinstance(c, Above) and not {c.outer, c.inner} & bypassed]
     found: list[str] = []
-    spatial = pinned(((c.fanout, c.axis, c.dim), c) for c in constraints if isinstance(c, Spatial))
-    extents = pinned(((c.memory, c.tensor, c.dim), c) for c in tiles)
+    spatial = pinned((c for c in constraints if isinstance(c, Spatial)), nest)
+    extents = pinned(tiles, nest)
     for pins in (spatial, extents):
         for key in [key for key, pin in pins.items() if pin.most is not None and pin.least > pin.most]:
             pin = pins.pop(key)

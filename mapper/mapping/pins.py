@@ -48,25 +48,34 @@ class Pin:
         return self.least == self.most
 
     def __str__(self) -> str:
-        return join(dict.fromkeys(str(c) for c in (self.low, self.high) if c))
+        return join(c for c in (self.low, self.high) if c)
 
 
 Pins = dict[tuple[str, str | None, str], Pin]
 """By fan-out, axis (None: all) and dim; or by memory, tensor and dim."""
 
 
-def pinned(constraints: Iterable[tuple[tuple[str, str | None, str], Spatial | Tile]]) -> Pins:
-    """Pins by what the constraints are on."""
+def pinned(constraints: Iterable[Spatial | Tile], nest: LoopNest) -> Pins:
+    """Pins by what the constraints are on.
+
+    One on the product of several dims says of each that it is no more, and no less than what the others, whole, leave.
+    """
     pins: Pins = {}
-    for key, constraint in constraints:
+    for constraint in constraints:
         assert constraint.value is not None  # as they are resolved
-        pin = pins.get(key, Pin(1, None, None, None))
-        least, most, low, high = pin.least, pin.most, pin.low, pin.high
-        if constraint.relation is not Relation.AT_MOST and (low is None or constraint.value > least):
-            least, low = constraint.value, constraint
-        if constraint.relation is not Relation.AT_LEAST and (most is None or constraint.value < most):
-            most, high = constraint.value, constraint
-        pins[key] = Pin(least, most, low, high)
+        match constraint:
+            case Spatial(fanout=place, axis=part) | Tile(memory=place, tensor=part):
+                pass
+        for dim in constraint.meant:
+            others = math.prod(nest.extents[d] for d in constraint.meant if d != dim)
+            pin = pins.get((place, part, dim), Pin(1, None, None, None))
+            least, most, low, high = pin.least, pin.most, pin.low, pin.high
+            needed = -(-constraint.value // others)
+            if constraint.relation is not Relation.AT_MOST and (low is None or needed > least):
+                least, low = needed, constraint
+            if constraint.relation is not Relation.AT_LEAST and (most is None or constraint.value < most):
+                most, high = constraint.value, constraint
+            pins[place, part, dim] = Pin(least, most, low, high)
     return pins
 
 
@@ -105,12 +114,12 @@ def _room(
     spatial: Pins, only: Sequence[Only], nest: LoopNest, fanout: FanOut, axis: Axis, dim: str, *, whole: bool
 ) -> tuple[int, Constraint | str]:
     """Over how many instances along an axis a dim can be unrolled, and what says so."""
-    if axis.dims is not None and dim not in axis.dims:
+    if axis.dims is not None and dim not in axis.takes(nest):
         return 1, f"axis {fanout.name}.{axis.name} takes only {', '.join(sorted(axis.dims))}"
     if not fanout.unrolls_reductions() and dim not in nest.output.dims:
         return 1, f"{dim} is a reduction dim and {fanout.name} cannot add partial sums"
     for c in only:
-        if c.fanout == fanout.name and c.axis in (None, axis.name) and dim not in c.dims:
+        if c.fanout == fanout.name and c.axis in (None, axis.name) and dim not in c.meant:
             return 1, c
     pin = spatial.get((fanout.name, axis.name, dim)) if whole else None
     if pin and pin.high and pin.most is not None and pin.most < axis.size:
@@ -124,6 +133,7 @@ def _together(spatial: Pins, fanout: FanOut) -> Iterator[str]:
     for axis in fanout.axes:
         pins = [pin for (a, _), pin in own.items() if a == axis.name and pin.least > 1]
         yield from _beyond([((pin,), pin.least) for pin in pins], axis.size, f"axis {fanout.name}.{axis.name}")
+    yield from _products(own, fanout)
     groups: list[Group] = []
     for dim in dict.fromkeys(dim for _, dim in own):
         parts = tuple(pin for (a, d), pin in own.items() if d == dim and a is not None and pin.least > 1)
@@ -144,6 +154,19 @@ def _parts_of(whole: Pin, parts: Sequence[Pin]) -> Iterator[str]:
         yield f"{contradict([pin.low for pin in odd], whole.high)}: {whole.least} is no multiple of {_product(odd)}"
 
 
+def _products(own: dict[tuple[str | None, str], Pin], fanout: FanOut) -> Iterator[str]:
+    """Products of several dims that need more instances than there are, though each dim by itself does not."""
+    sizes: dict[str | None, int] = {None: fanout.size, **{axis.name: axis.size for axis in fanout.axes}}
+    together = {
+        pin.low: math.prod(p.least for p in own.values() if p.low == pin.low) for pin in own.values() if pin.low
+    }
+    for c, least in together.items():
+        assert isinstance(c, Spatial) and c.value is not None
+        if len(c.meant) > 1 and c.value > sizes[c.axis] >= least:
+            what = f"fan-out {fanout.name}" if c.axis is None else f"axis {fanout.name}.{c.axis}"
+            yield f"{c}: {what} has {_count(sizes[c.axis], 'instance')}"
+
+
 def _product(pins: Iterable[Pin]) -> int:
     return math.prod(pin.least for pin in pins)
 
@@ -161,7 +184,7 @@ def _beyond(groups: Sequence[Group], size: int, what: str) -> Iterator[str]:
     few = fewest(groups, lambda some: math.prod(n for _, n in some) > size)
     if len(few) > 1:  # that of a single dim is reported with the reason for its room
         needed = math.prod(n for _, n in few)
-        pins = join(str(pin.low) for group, _ in few for pin in group)
+        pins = join(pin.low for group, _ in few for pin in group)
         yield f"{pins}: {what} has {_count(size, 'instance')}, {needed} are needed"
 
 
@@ -285,8 +308,8 @@ def fewest(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> Sequence
 
 
 def join(parts: Iterable[object]) -> str:
-    """`A, B and C`."""
-    *most, last = map(str, parts)
+    """`A, B and C`, each once."""
+    *most, last = dict.fromkeys(map(str, parts))
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mapper.arch import Architecture, Constraint, Only
 from mapper.errors import InputError, Interrupted, MapperError, all_of
-from mapper.ir import LoopNest, Network
+from mapper.ir import DimRole, LoopNest, Network
 from mapper.mapping.constraints import resolve
 from mapper.network.totals import Mapped
 from mapper.options import Options, mapspace, solve_layer
@@ -109,11 +109,10 @@ def _idle(constraints: tuple[Constraint, ...], network: Network, arch: Architect
     """The constraints with names that the architecture does not have, or none of the network's layers."""
     nests = list(network.unique)
     for constraint in constraints:
-        parts = (
-            [replace(constraint, dims=(dim,)) for dim in constraint.dims]
-            if isinstance(constraint, Only)
-            else [constraint]
-        )
+        parts: list[Constraint] = [constraint]
+        if isinstance(constraint, Only):  # each name by itself; roles are known words
+            names = [dim for dim in constraint.dims if dim not in set(DimRole)]
+            parts = [replace(constraint, dims=(name,)) for name in names] or parts
         for part in parts:
             found = [error for nest in nests if (error := _refusal(part, nest, arch))]
             if nests and len(found) == len(nests):
@@ -135,7 +134,7 @@ def _unused(constraint: Constraint, network: Network) -> MapperError:
     return InputError(
         f"no layer of {network.name} has what it names",
         place=str(constraint),
-        hint=f"dims are {', '.join(dims)}; tensors are {', '.join(tensors)}, or go by role",
+        hint=f"dims are {', '.join(dims)}; tensors are {', '.join(tensors)}; both may go by role",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mapper.arch import Above, Constraint, Kept, Only, Relation, Spatial, Tile
@@ -13,21 +14,22 @@ from mapper.search.tables import Linear, Literal
 def demand(built: Model, constraint: Constraint, when: Literal | None = None) -> None:
     """Demand that mappings keep to a resolved constraint, where the literal holds (None: always)."""
     match constraint:
-        case Spatial(dim, fanout, axis, relation, value):
+        case Spatial(_, _, _, relation, value):
             assert value is not None
-            _compare(built, _unrolled(built, dim, fanout, axis), relation, value, [when])
-        case Only(fanout, axis, dims):
+            _compare(built, _unrolled(built, constraint), relation, value, [when])
+        case Only(fanout, axis, _, meant):
             for name, along, dim in built.spatial:
-                if name == fanout and axis in (None, along) and dim not in dims:
+                if name == fanout and axis in (None, along) and dim not in meant:
                     _compare(built, built.spatial[name, along, dim], Relation.EQUAL, 1, [when])
-        case Tile(dim, memory, tensor, relation, value):
+        case Tile(_, memory, tensor, relation, value, meant):
             assert value is not None and tensor is not None
             node = _node(built, memory, tensor)
             if node:
-                extent = node.extent.get(dim, 1)
+                extents = [node.extent[dim] for dim in meant if dim in node.extent]
+                extent = extents[0] if len(extents) == 1 else built.tables.product(extents, f"{constraint}", most=value)
                 _compare(built, extent, relation, value, [when, node.keep])
             elif memory == built.arch.home.name:
-                _compare(built, built.nest.extents[dim], relation, value, [when])
+                _compare(built, math.prod(built.nest.extents[dim] for dim in meant), relation, value, [when])
         case Kept(memory, tensor, kept):
             node = _node(built, memory, tensor)
             is_kept = node.keep if node else memory == built.arch.home.name
@@ -67,12 +69,14 @@ def demand_even(built: Model) -> None:
         outer = tile
 
 
-def _unrolled(built: Model, dim: str, fanout: str, axis: str | None) -> Linear:
-    """Instances of a dim along an axis, or along all of a fan-out."""
+def _unrolled(built: Model, constraint: Spatial) -> Linear:
+    """Instances of the dims that a constraint means along its axis, or along all of its fan-out."""
     factors = [
-        s for (name, along, d), s in built.spatial.items() if (name, d) == (fanout, dim) and axis in (None, along)
+        factor
+        for (name, axis, dim), factor in built.spatial.items()
+        if name == constraint.fanout and constraint.axis in (None, axis) and dim in constraint.meant
     ]
-    return built.tables.product(factors, f"unrolled_{fanout}_{dim}")
+    return built.tables.product(factors, f"unrolled_{constraint.fanout}_{constraint.dim}")
 
 
 def _node(built: Model, memory: str, tensor: str) -> Node | None:

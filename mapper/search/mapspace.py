@@ -109,7 +109,7 @@ class Mapspace:
     def unrolls(self, fanout: FanOut, axis: Axis, d: str) -> bool:
         """Whether a dim can be unrolled along an axis of a fan-out."""
         able = fanout.unrolls_reductions() or d in self.nest.output.dims
-        return able and axis.size > 1 and (axis.dims is None or d in axis.dims)
+        return able and axis.size > 1 and d in axis.takes(self.nest)
 
     def sliding(self, tensor: Tensor) -> tuple[Rank, ...]:
         """The ranks of a tensor along which tiles overlap: those of several dims that can be cut."""

@@ -84,11 +84,11 @@ def _factors(nest: LoopNest, fanout: FanOut | None, lattice: Lattice) -> dict[in
 
 def _axis_factors(nest: LoopNest, fanout: FanOut, axis: int, lattice: Lattice) -> list[tuple[int, int]]:
     """(position in the lattice, instances) of all factors that one axis has room for."""
-    room, allowed = fanout.axes[axis].size, fanout.axes[axis].dims
+    room, allowed = fanout.axes[axis].size, fanout.axes[axis].takes(nest)
     fits = np.ones(lattice.size, bool)
     instances = np.ones(lattice.size, np.int64)
     for d, extents in lattice.extents.items():
-        if (allowed is not None and d not in allowed) or not (fanout.unrolls_reductions() or d in nest.output.dims):
+        if d not in allowed or not (fanout.unrolls_reductions() or d in nest.output.dims):
             fits &= extents == 1
         instances = np.minimum(instances * np.minimum(extents, room + 1), room + 1)
     fits &= instances <= room
@@ -99,7 +99,7 @@ def _mirrors(nest: LoopNest, fanout: FanOut | None, lattice: Lattice) -> Iterato
     """Exchanges of one or two pairs of dims that leave the layer and the axes as they are."""
     tensors = [frozenset(frozenset((t.dim, t.coef) for t in rank) for rank in tensor.ranks) for tensor in nest.tensors]
     swaps = [(a, b) for a, b in combinations(lattice.dims, 2) if lattice.dims[a] == lattice.dims[b]]
-    axes = fanout.axes if fanout else ()
+    taken = [axis.takes(nest) for axis in fanout.axes] if fanout else []
     for several in (*combinations(swaps, 1), *combinations(swaps, 2)):
         mirror = {d: e for a, b in several for d, e in ((a, b), (b, a))}
         if len(mirror) < 2 * len(several):
@@ -107,7 +107,7 @@ def _mirrors(nest: LoopNest, fanout: FanOut | None, lattice: Lattice) -> Iterato
         images = [
             frozenset(frozenset((mirror.get(d, d), coef) for d, coef in rank) for rank in ranks) for ranks in tensors
         ]
-        free = all(a.dims is None or {mirror.get(d, d) for d in a.dims} == a.dims for a in axes)
+        free = all({mirror.get(d, d) for d in dims} == dims for dims in taken)
         if images == tensors and free:
             yield mirror
 
