@@ -354,7 +354,7 @@ def test_a_constraint_that_no_layer_can_take_is_refused(mapper, model, spec):
     assert (found.code, found.out) == (1, "")
     assert found.err.splitlines() == [
         "mapper: error: Z spatial PE = 3: no layer of small has what it names (dims are N, G, K, C, P, Q, R, S, M; "
-        "tensors are I, W, O, A, B, or go by role)",
+        "tensors are I, W, O, A, B; both may go by role)",
         "mapper: error: K tile RX = 1: no memory RX (known: DRAM, RF)",
     ]
 
