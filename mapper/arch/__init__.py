@@ -1,6 +1,6 @@
 """Accelerators: what they are made of, and their YAML form."""
 
-from mapper.arch.architecture import Architecture, Axis, Compute, FanOut, Level, Memory, Widths
+from mapper.arch.architecture import Architecture, Axis, Basis, Compute, FanOut, Level, Memory, Origin, Widths
 from mapper.arch.constraints import Above, Constraint, Kept, Only, Relation, Spatial, Tile, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table, parse_table, table_names
 from mapper.arch.load import load_architecture, parse_architecture
@@ -10,6 +10,7 @@ __all__ = [
     "Above",
     "Architecture",
     "Axis",
+    "Basis",
     "Compute",
     "Constraint",
     "EnergyTable",
@@ -18,6 +19,7 @@ __all__ = [
     "Level",
     "Memory",
     "Only",
+    "Origin",
     "Relation",
     "Spatial",
     "Spec",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 
@@ -158,6 +159,29 @@ class Compute:
 Level = Memory | FanOut | Compute
 
 
+class Basis(StrEnum):
+    """What a number of a spec rests on."""
+
+    STATED = "stated"
+    TABLE = "table"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an energy, leakage or area of a level comes from.
+
+    `action` is read, write, deliver, reduce, hop, operation, leak or area; `source` says which row of which table, or
+    what the estimate assumes; `confidence` is that of the table's rows, 'estimated', or empty for a stated number.
+    """
+
+    level: str
+    action: str
+    basis: Basis
+    source: str = ""
+    confidence: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
     """The energies of an architecture as integers over one `denominator`, by level: an access, a move or a cycle."""
@@ -209,7 +233,8 @@ class Architecture:
     """An accelerator: its levels from the outermost memory to the compute unit.
 
     `energy_unit` is 'pJ', or 'MAC' where energies are relative to one operation; `clock_hz` and `technology_nm` are
-    None where the spec does not give them; `sources` says where the numbers come from. `constraints` hold for every
+    None where the spec does not give them; `sources` says where the numbers come from, `origins` that of each energy
+    and area that the spec states, looks up or has estimated. `constraints` hold for every
     mapping on it; `dataflows` are pairs of a name and constraints that hold where it is asked for. Raises InputError if
     the list does not start with a memory that may keep everything, does not end with its only compute unit, or a tensor
     could be kept twice side by side.
@@ -224,6 +249,7 @@ class Architecture:
     sources: tuple[str, ...] = field(default=(), compare=False)
     constraints: tuple[Constraint, ...] = ()
     dataflows: tuple[tuple[str, tuple[Constraint, ...]], ...] = ()
+    origins: tuple[Origin, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if problems := [text for _, text in level_problems(self.levels)]:

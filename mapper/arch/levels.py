@@ -8,9 +8,19 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from mapper.arch.architecture import ALL_ROLES, Axis, Compute, FanOut, Level, Memory, Widths
-from mapper.arch.energy import EnergyTable, Priced
-from mapper.arch.units import AREA_UNITS, BIT_UNITS, ENERGY_UNITS, RATE_UNITS, bandwidth_units, leak_units, size_units
+from mapper.arch.architecture import ALL_ROLES, Axis, Basis, Compute, FanOut, Level, Memory, Origin, Widths
+from mapper.arch.energy import CONFIDENCE, EnergyTable, Priced
+from mapper.arch.estimate import ESTIMATED, PARTS, Estimate, estimate, leak_per_cycle
+from mapper.arch.units import (
+    AREA_UNITS,
+    BIT_UNITS,
+    ENERGY_UNITS,
+    RATE_UNITS,
+    TECHNOLOGY_UNITS,
+    bandwidth_units,
+    leak_units,
+    size_units,
+)
 from mapper.arch.yaml_node import Reader
 from mapper.errors import InputError
 from mapper.ir import Role
@@ -18,10 +28,12 @@ from mapper.ir import Role
 _COMMON = ("kind", "leak", "area")
 _MEMORY = (
     "memory", "size", "word", "packed", "line", "keeps", "must_keep", "read", "write", "bandwidth", "rolling",
-    "double_buffered", *_COMMON,
+    "double_buffered", "energy", "technology", *_COMMON,
 )  # fmt: skip
 _FANOUT = ("fanout", "axes", "multicast", "reduce", "drain", "halo", "deliver", "reduce_energy", "hop", *_COMMON)
 _COMPUTE = ("compute", "energy", "rate", "widths", *_COMMON)
+_ACTIONS = {"reduce_energy": "reduce", "energy": "operation"}  # by key, where it has another name
+_KINDS = " or ".join(PARTS)
 _OPERANDS = frozenset({Role.INPUT, Role.WEIGHT})
 
 Keys = dict[str, Any]
@@ -31,8 +43,9 @@ Keys = dict[str, Any]
 class Levels:
     """Reads levels one by one, outermost first, in the energy unit, clock and energy table of their spec.
 
-    `tabled` says that the spec names a table, though it may not be a good one. `found` has the levels, `nodes` where
-    each stands, `priced` the actions that the table gave an energy, by level and where in the table that is.
+    `tabled` says that the spec names a table, though it may not be a good one, or has memories estimated; `estimated`,
+    that it has all of them estimated, in a `technology`. `found` has the levels, `nodes` where
+    each stands, `origins` where each energy and area comes from, `told` the same of those not stated, in words.
     `complete` is false once a level could not be made out at all.
     """
 
@@ -41,9 +54,12 @@ class Levels:
     clock: int | None
     table: EnergyTable | None
     tabled: bool
+    technology: int | None = None
+    estimated: bool = False
     found: list[Level] = field(default_factory=list)
     nodes: list[Any] = field(default_factory=list)
-    priced: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    origins: list[Origin] = field(default_factory=list)
+    told: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     complete: bool = True
     groups: int = 0
 
@@ -86,7 +102,12 @@ class Levels:
             self.reader.problem(keys["line"], f"the line of {name} has {line} words, the memory only {size}")
         ports = self._bandwidths(keys, name, word_bits)
         bits = None if size is None else size * word_bits
-        read, write = self._access_energies(node, keys, name, line * word_bits, bits)
+        guess = self._estimate(node, keys, name, line * word_bits, bits)
+        if guess is None:
+            read, write = self._access_energies(node, keys, name, line * word_bits, bits)
+            leak, area = self._leak(keys, name), self._area(keys, name)
+        else:
+            read, write, leak, area = self._estimated(keys, name, guess)
         return Memory(
             name=name,
             size_words=size,
@@ -103,8 +124,8 @@ class Levels:
             rolling=self._flag(keys, "rolling", name),
             double_buffered=self._flag(keys, "double_buffered", name),
             beside=beside,
-            leak_energy=self._leak(keys, name),
-            area_um2=self._area(keys, name),
+            leak_energy=leak,
+            area_um2=area,
         )
 
     def _fanout(self, node: Any) -> FanOut | None:
@@ -174,16 +195,19 @@ class Levels:
 
     def _keys(self, node: Any, known: Sequence[str], what: str) -> Keys:
         keys = self.reader.mapping(node, known, what)
-        if "kind" in keys and not self.tabled:
-            self.reader.problem(
-                keys["kind"], "a kind is looked up in a table, and the spec names none", "add energies: TABLE"
-            )
+        if "kind" not in keys or (known is _MEMORY and "energy" in keys):
+            return keys
+        if self.estimated and known is not _MEMORY:
+            self.reader.problem(keys["kind"], "estimates are of memories only", "state the energies, without a kind")
+        elif not self.tabled:
+            hint = "add energies: TABLE, or to a memory energy: estimated"
+            self.reader.problem(keys["kind"], "a kind is looked up in a table, and the spec names none", hint)
         return keys
 
     @property
     def sources(self) -> list[str]:
-        """Where each energy comes from that the table gave, a line each."""
-        return [f"{name} {', '.join(actions)}: {source}" for (name, source), actions in self.priced.items()]
+        """Where each energy comes from that the table or an estimate gave, a line each."""
+        return [f"{name} {', '.join(actions)}: {source}" for (name, source), actions in self.told.items()]
 
     # -- single keys ---------------------------------------------------------------------------------------------------
 
@@ -220,17 +244,20 @@ class Levels:
     def _leak(self, keys: Keys, name: str) -> Fraction:
         if "leak" not in keys:
             return Fraction(0)
+        self.origins.append(Origin(name, "leak", Basis.STATED))
         units, what = leak_units(self.unit, self.clock), f"the leakage of {name}"
         return self.reader.quantity(keys["leak"], units, what, lambda v: v >= 0, "zero or more") or Fraction(0)
 
     def _area(self, keys: Keys, name: str) -> Fraction | None:
         if "area" not in keys:
             return None
+        self.origins.append(Origin(name, "area", Basis.STATED))
         return self.reader.quantity(keys["area"], AREA_UNITS, f"the area of {name}", lambda v: v >= 0, "zero or more")
 
     # -- energies ------------------------------------------------------------------------------------------------------
 
     def _stated(self, keys: Keys, key: str, name: str) -> Fraction:
+        self.origins.append(Origin(name, _ACTIONS.get(key, key), Basis.STATED))
         units, what = ENERGY_UNITS[self.unit], f"energy '{key}' of {name}"
         return self.reader.quantity(keys[key], units, what, lambda v: v >= 0, "zero or more") or Fraction(0)
 
@@ -253,6 +280,49 @@ class Levels:
                 find = partial(table.price, kind, action, width, size)
                 found.append(self._priced(keys["kind"], name, action, find))
         return found
+
+    def _estimate(self, node: Any, keys: Keys, name: str, width: int, size: int | None) -> Estimate | None:
+        """The estimate of a memory of which the spec asks for one; None where it does not, or there is none."""
+        asked = keys.get("energy")
+        if asked is not None:
+            self.reader.choice(asked, (ESTIMATED,), f"energy of {name}")
+        technology = self.technology
+        if "technology" in keys:
+            technology = self.reader.integer(keys["technology"], TECHNOLOGY_UNITS, f"technology of {name}")
+        if asked is None and (not self.estimated or {"read", "write"} <= keys.keys()):
+            if "technology" in keys:
+                self.reader.problem(keys["technology"], f"{name} is not estimated", "add energy: estimated")
+            return None
+        at = keys.get("kind", asked or node)
+        if self.unit != "pJ":
+            self.reader.problem(at, f"estimates are in pJ, and energies of this spec in {self.unit}")
+        elif "kind" not in keys:
+            self.reader.problem(at, f"{name} is estimated by its kind, which is missing", f"add kind: {_KINDS}")
+        elif technology is None:
+            self.reader.problem(
+                at, f"{name} is estimated for a technology", "add technology: 28 nm, here or to the spec"
+            )
+        else:
+            try:
+                return estimate(self.reader.text(keys["kind"], f"kind of {name}"), size, width, technology)
+            except InputError as error:
+                self.reader.problem(at, f"{name}: {error.message}", error.hint)
+        return None
+
+    def _estimated(
+        self, keys: Keys, name: str, guess: Estimate
+    ) -> tuple[Fraction, Fraction, Fraction, Fraction | None]:
+        """Read, write, leakage and area, each stated or estimated, noting where they come from."""
+        leak = leak_per_cycle(guess.leak_pw, self.clock) if self.clock else Fraction(0)
+        found = {"read": guess.read, "write": guess.write, "leak": leak, "area": guess.area_um2}
+        units = {"read": "pJ", "write": "pJ", "leak": "pJ/cycle", "area": "um2"}
+        for action, value in found.items():
+            if action not in keys and (action != "leak" or self.clock):
+                self._from(name, action, f"{float(value):g} {units[action]}", Basis.ESTIMATED, ", ".join(guess.remarks))
+        stated = {action: self._stated(keys, action, name) for action in ("read", "write") if action in keys}
+        area = self._area(keys, name) if "area" in keys else guess.area_um2
+        leak = self._leak(keys, name) if "leak" in keys else leak
+        return stated.get("read", guess.read), stated.get("write", guess.write), leak, area
 
     def _network_energies(self, node: Any, keys: Keys, name: str) -> list[Fraction]:
         """Of delivering an element, adding a partial sum and a hop, for elements as wide as a word of the memory above.
@@ -299,9 +369,18 @@ class Levels:
             self.reader.problem(node, error.message, error.hint)
             return Fraction(0)
         rows = " + ".join(f"{row.source} ({row.confidence})" for row in found.rows)
-        source = f"{float(found.energy):g} {self.unit}, table {self.table.name}: {rows}"
-        self.priced.setdefault((name, source), []).append(action)
+        value, source = f"{float(found.energy):g} {self.unit}", f"table {self.table.name}: {rows}"
+        least = max((row.confidence for row in found.rows), key=CONFIDENCE.index)
+        self._from(name, action, value, Basis.TABLE, source, least)
         return found.energy
+
+    def _from(
+        self, name: str, action: str, value: str, basis: Basis, source: str, confidence: str = "estimated"
+    ) -> None:
+        """Note where a number comes from that is not stated."""
+        self.origins.append(Origin(name, action, basis, source, confidence))
+        text = source if basis is Basis.TABLE else ", ".join(filter(None, (basis, source)))
+        self.told.setdefault((name, f"{value}, {text}"), []).append(action)
 
     def _word(self) -> int:
         """Bits of a word of the nearest memory above."""

@@ -8,6 +8,7 @@ from typing import Any
 from mapper.arch.architecture import Architecture, FanOut, Memory, level_problems
 from mapper.arch.constraints import Constraint, located, parse_constraint
 from mapper.arch.energy import EnergyTable, load_table
+from mapper.arch.estimate import ESTIMATED
 from mapper.arch.levels import Levels
 from mapper.arch.spec import Spec, find_spec
 from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS, TECHNOLOGY_UNITS
@@ -29,7 +30,8 @@ def parse_architecture(spec: Spec) -> Architecture:
     """The architecture that a spec describes; raises like `load_architecture`."""
     reader, top = open_document(spec.text, spec.place, _TOP, ("name", "levels"), "the spec")
     technology = reader.integer(top["technology"], TECHNOLOGY_UNITS, "technology") if "technology" in top else None
-    table = _table(reader, top["energies"], technology) if "energies" in top else None
+    estimated = "energies" in top and top["energies"].value == ESTIMATED
+    table = _table(reader, top["energies"], technology) if "energies" in top and not estimated else None
     unit = table.energy_unit if table else "pJ"
     if "energy_unit" in top:
         unit = reader.choice(top["energy_unit"], ENERGY_UNITS, "energy_unit")
@@ -38,7 +40,7 @@ def parse_architecture(spec: Spec) -> Architecture:
             table = None
     clock = reader.integer(top["clock"], CLOCK_UNITS, "clock") if "clock" in top else None
     sources = [reader.text(source, "a source") for source in reader.items(top, "sources")]
-    levels = Levels(reader, unit, clock, table, "energies" in top)
+    levels = Levels(reader, unit, clock, table, "energies" in top, technology, estimated)
     for node in reader.items(top, "levels"):
         levels.read(node)
     name = reader.name(top["name"]) if "name" in top else ""
@@ -63,6 +65,7 @@ def parse_architecture(spec: Spec) -> Architecture:
         (*sources, *levels.sources),
         constraints,
         tuple(dataflows.items()),
+        tuple(levels.origins),
     )
 
 

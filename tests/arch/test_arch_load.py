@@ -228,8 +228,8 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, MiB/s, GiB/s
         (
             "§quux: 3",
             "§: unknown key 'quux' in a memory "
-            "(known: area, bandwidth, double_buffered, keeps, kind, leak, line, memory, must_keep, packed, read, "
-            "rolling, size, word, write)",
+            "(known: area, bandwidth, double_buffered, energy, keeps, kind, leak, line, memory, must_keep, packed, "
+            "read, rolling, size, technology, word, write)",
         ),
         ("read: 1\n    §read: 1", "§: key 'read' is given twice in a memory"),
         ("size: §3 wrds", "§: unit 'wrds' of the size of M is not known (did you mean words or word?)"),
@@ -267,7 +267,11 @@ KNOWN_RATES = "units: words/cycle, bits/cycle, B/cycle, MB/s, GB/s, MiB/s, GiB/s
             "(units: fJ/cycle, pJ/cycle, nJ/cycle, uJ/cycle, mJ/cycle, J/cycle, nW, uW, mW, W)",
         ),
         ("area: §3", "§: the area of M without a unit is not known (units: um2, mm2)"),
-        ("kind: §sram", "§: a kind is looked up in a table, and the spec names none (add energies: TABLE)"),
+        (
+            "kind: §sram",
+            "§: a kind is looked up in a table, and the spec names none "
+            "(add energies: TABLE, or to a memory energy: estimated)",
+        ),
         ("bandwidth: {read: §3 B}", f"§: unit 'B' of read bandwidth of M is not known ({KNOWN_RATES})"),
     ],
 )

@@ -36,11 +36,20 @@ def test_check_says_where_energies_of_a_table_come_from(mapper):
 
 def test_tables_lists_the_energy_tables_and_shows_one(mapper):
     names = json.loads(mapper("archs", "tables", "--format", "json").out)
-    assert list(names) == table_names()
+    assert list(names) == [*table_names(), "estimated"]
     assert all(name in mapper("archs", "tables").out for name in names)
     rows = json.loads(mapper("archs", "tables", "survey_65nm", "--format", "json").out)["rows"]
     assert {row["kind"]: row["energy"] for row in rows} == {"rf": 1, "network": 2, "sram": 6, "dram": 200, "mac": 1}
     assert "ISCA 2016" in mapper("archs", "tables", "survey_65nm").out
+
+
+def test_tables_shows_the_formulas_of_estimates(mapper):
+    laws = json.loads(mapper("archs", "tables", "estimated", "--format", "json").out)["laws"]
+    assert {(law["kind"], law["quantity"]) for law in laws} == {
+        (kind, quantity) for kind in ("sram", "rf", "dram") for quantity in ("read", "write", "leak", "area")
+    }
+    table = mapper("archs", "tables", "estimated").out
+    assert all(law["formula"] in table for law in laws)
 
 
 def test_schedules_of_the_package_are_listed_and_evaluated_by_name(mapper):
