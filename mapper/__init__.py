@@ -18,26 +18,33 @@ TYPE_CHECKING = False  # as type checkers know it; `typing` would take longer to
 if TYPE_CHECKING:
     from typing import Any
 
-    from mapper.api import compile_model, search_layer
+    from mapper.api import break_down, compile_model, evaluate, explain, search_layer
     from mapper.arch import Architecture, Constraint, load_architecture, parse_constraint
-    from mapper.cost import Cost, evaluate
+    from mapper.cost import Cost
     from mapper.cost.batch import BatchCost, evaluate_batch
-    from mapper.cost.breakdown import Breakdown, break_down
-    from mapper.cost.explain import Explanation, explain
-    from mapper.errors import InfeasibleError, InputError, MapperError, VerificationError
+    from mapper.cost.breakdown import Breakdown
+    from mapper.cost.explain import Explanation
+    from mapper.errors import FileError, InfeasibleError, InputError, Interrupted, MapperError, VerificationError
     from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
     from mapper.network import Compiled
     from mapper.search import Factors, Limits, Mapspace, Objective, Point, Progress, Result, Statistics, Status
 
 _HOMES = {
-    "mapper.api": ("compile_model", "search_layer"),
+    "mapper.api": ("break_down", "compile_model", "evaluate", "explain", "search_layer"),
     "mapper.arch": ("Architecture", "Constraint", "load_architecture", "parse_constraint"),
-    "mapper.cost": ("Cost", "evaluate"),
+    "mapper.cost": ("Cost",),
     "mapper.cost.batch": ("BatchCost", "evaluate_batch"),
-    "mapper.cost.breakdown": ("Breakdown", "break_down"),
-    "mapper.cost.explain": ("Explanation", "explain"),
-    "mapper.errors": ("InfeasibleError", "InputError", "MapperError", "VerificationError"),
+    "mapper.cost.breakdown": ("Breakdown",),
+    "mapper.cost.explain": ("Explanation",),
+    "mapper.errors": (
+        "FileError",
+        "InfeasibleError",
+        "InputError",
+        "Interrupted",
+        "MapperError",
+        "VerificationError",
+    ),
     "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
     "mapper.network": ("Compiled",),
@@ -65,8 +72,10 @@ __all__ = [
     "Counts",
     "Explanation",
     "Factors",
+    "FileError",
     "InfeasibleError",
     "InputError",
+    "Interrupted",
     "Keep",
     "Limits",
     "Loop",
@@ -105,7 +114,14 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("mapper.search")
     if name not in _HOME:
         raise AttributeError(f"module 'mapper' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    found = getattr(importlib.import_module(_HOME[name]), name)
+    if type(found) is type(__getattr__):  # a function, whose arguments are looked at
+        from mapper.arguments import checked
+
+        found = checked(found)
+        found.__module__ = __name__  # where a process pool finds it
+        globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

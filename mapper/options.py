@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapper.arch import Architecture, Constraint, parse_constraint
+from mapper.arguments import shown
 from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import LoopNest
 from mapper.mapping.constraints import resolve
@@ -39,24 +40,26 @@ class Options:
     deterministic_limit: float | None = None
 
     def __post_init__(self) -> None:
-        problem = all_of(
-            InputError(f"{what}, not {limit:g}")
-            for limit, what in (
-                (self.time_limit, "a time limit is a positive number of seconds"),
-                (self.deterministic_limit, "a deterministic limit is a positive number"),
-            )
-            if limit is not None and not (limit > 0 and math.isfinite(limit))
-        )
-        if problem:
+        limits = {
+            "time_limit": "a time limit is a positive number of seconds",
+            "deterministic_limit": "a deterministic limit is a positive number",
+        }
+        given = {name: getattr(self, name) for name in limits if getattr(self, name) is not None}
+        wrong = (name for name, limit in given.items() if not 0 < limit <= sys.float_info.max)
+        if problem := all_of(InputError(f"{limits[name]}, not {shown(given[name])}") for name in wrong):
             raise problem
+        for name, limit in given.items():
+            object.__setattr__(self, name, float(limit))  # also what is a fraction
 
 
 def read_constraints(found: Iterable[str | Constraint], place: str | None = None) -> tuple[Constraint, ...]:
     """Constraints out of texts, and those that are read already; InputError, at `place`, with all that cannot be."""
     constraints: list[Constraint] = []
     problems: list[MapperError] = []
-    for each in [found] if isinstance(found, str) else found:
+    for each in [found] if isinstance(found, str | Constraint) else found:
         try:
+            if not isinstance(each, str | Constraint):
+                raise InputError(f"a constraint is a text such as 'K spatial PE.x = 16', not {shown(each)}")
             constraints += parse_constraint(each, place) if isinstance(each, str) else [each]
         except InputError as error:
             problems.append(error)

@@ -50,8 +50,8 @@ def test_limits_and_progress():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "edpp"}, "there is no objective 'edpp' (did you mean edp?)"),
-        ({"factors": "any"}, "there is no kind of factors 'any' (known: imperfect, perfect)"),
+        ({"objective": "edpp"}, "objective: there is no 'edpp' (did you mean edp?)"),
+        ({"factors": "any"}, "factors: there is no 'any' (known: imperfect, perfect)"),
         ({"time_limit": 0}, "a time limit is a positive number of seconds, not 0"),
         ({"time_limit": float("nan")}, "a time limit is a positive number of seconds, not nan"),
         ({"deterministic_limit": float("inf")}, "a deterministic limit is a positive number, not inf"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,15 +43,19 @@ def short_names() -> list[str]:
     return [*_SHIPPED, *survey.names()]
 
 
-def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
+def read(model: str | PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto, Path, str]:
     """The model, where it is from, and its sha256; InputError if there is none of that name or it is no ONNX model.
 
-    A survey network has no file: its path is its name and its hash that of the built model.
+    A path is always a file. A survey network has none: its path is its name and its hash that of the built model. A
+    model that is given as such is copied; its path is the name of its graph.
     """
+    if not isinstance(model, str | PathLike):
+        return _copied(model)
     if model in survey.names():
-        proto = survey.build(model)
+        proto = survey.build(str(model))
         return proto, Path(model), hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
-    path = _shipped(model) if model in _SHIPPED else Path(model)
+    path = _shipped(model) if isinstance(model, str) and model in _SHIPPED else Path(model)
+    model = os.fspath(model)
     try:
         data = read_bytes(path if model else "", LARGEST)
     except MissingFileError:
@@ -60,6 +66,17 @@ def read(model: str) -> tuple[onnx.ModelProto, Path, str]:
     return _parse(data, model), path, hashlib.sha256(data).hexdigest()
 
 
+def _copied(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Path, str]:
+    from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+
+    name = Path(model.graph.name or "model")
+    try:
+        data = model.SerializeToString(deterministic=True)
+    except (EncodeError, ValueError) as error:
+        raise InputError(f"the model cannot be read: {error}", place=str(name)) from error
+    return _parse(data, str(name)), name, hashlib.sha256(data).hexdigest()
+
+
 def _shipped(name: str) -> Path:
     spec = find_spec("onnx")
     assert spec is not None and spec.origin is not None
@@ -68,7 +85,7 @@ def _shipped(name: str) -> Path:
 
 def _parse(data: bytes, place: str) -> onnx.ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         proto = onnx.load_model_from_string(data)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frontends.onnx import files, given, graph, quantization
 from frontends.onnx.binding import Binding
@@ -12,6 +15,9 @@ from frontends.onnx.lower import lower
 from frontends.onnx.region import Region
 from mapper.errors import InputError
 from mapper.ir import Network
+
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +39,19 @@ class OnnxModel:
 
 
 def load(
-    model: str,
+    model: str | PathLike[str] | onnx.ModelProto,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     dims: Mapping[str, int] | None = None,
     values: Mapping[str, float] | None = None,
 ) -> OnnxModel:
-    """The model of that file or short name; `shapes` gives a shape to inputs, and to other values of which it
-    is not known, by name, `dims` symbols a size, `values` inputs a number for good, such as one that chooses a branch.
+    """The model of that file or short name, or this one; `shapes` gives a shape to inputs, and to other values of which
+    it is not known, by name, `dims` symbols a size, `values` inputs a number for good, such as one that chooses a branch.
 
     Raises InputError for what is missing, no ONNX model, broken, of unknown shape or multiplies in a way that is not
     supported. Of what is stored beside the file only small tensors are read, which may be shapes.
     """
     proto, path, sha256 = files.read(model)
+    place = os.fspath(model) if isinstance(model, str | PathLike) else str(path)
     missing: str | None = None
     try:
         files.check_text(proto)
@@ -54,20 +61,20 @@ def load(
             proto = inliner.inline_local_functions(proto)
         graph.name_nodes(proto.graph, set())
         graph.sort(proto.graph)
-        files.check(proto, model)
+        files.check(proto, place)
         files.check_external(proto, path.parent)
         missing = files.read_small(proto, path.parent)
         quantization.fuse(proto)
         inner = given.override(proto, shapes or {}, dims or {}, values or {})
-        network, region = lower(proto, inner, model if model in files.short_names() else path.stem)
+        network, region = lower(proto, inner, place if place in files.short_names() else path.stem)
     except UnicodeDecodeError as error:  # found where the name is first copied
-        raise InputError("a name in the model is not UTF-8 text", place=model) from error
+        raise InputError("a name in the model is not UTF-8 text", place=place) from error
     except InputError as error:
-        place = model if not error.place or error.place == model else f"{model}, {error.place}"
+        at = place if not error.place or error.place == place else f"{place}, {error.place}"
         # names in a damaged file may hold anything
         told = "; ".join(filter(None, (error.hint, missing)))
         hint = _printable(told) if told else None
-        raise InputError(_printable(error.message), place=_printable(place), hint=hint) from error
+        raise InputError(_printable(error.message), place=_printable(at), hint=hint) from error
     return OnnxModel(network, region, path, sha256)
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from mapper.arch.constraints import Constraint
+from mapper.arguments import check_fields
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor, named
 from mapper.spelling import nearest
@@ -252,6 +253,7 @@ class Architecture:
     origins: tuple[Origin, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if problems := [text for _, text in level_problems(self.levels)]:
             raise InputError("; ".join(problems), place=f"architecture {self.name}")
 

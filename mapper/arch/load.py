@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import Any
 
 from mapper.arch.architecture import Architecture, FanOut, Memory, level_problems
@@ -21,9 +22,12 @@ _TOP = (
 )  # fmt: skip
 
 
-def load_architecture(name: str) -> Architecture:
-    """The architecture of that name or in that file; InputError with every problem, each at file:line:column."""
-    return parse_architecture(find_spec(name))
+def load_architecture(spec: str | PathLike[str]) -> Architecture:
+    """The architecture of that name, in that file, or that this YAML text describes.
+
+    Raises InputError with every problem, each at file:line:column.
+    """
+    return parse_architecture(find_spec(spec))
 
 
 def parse_architecture(spec: Spec) -> Architecture:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import resources
+from os import PathLike
 
 from mapper.errors import InputError
 from mapper.files import MissingFileError, read_text
@@ -24,8 +26,15 @@ def spec_names() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
-def find_spec(name: str) -> Spec:
-    """The spec of that name, or in that file; InputError with the nearest names if there is neither."""
+def find_spec(name: str | PathLike[str]) -> Spec:
+    """The spec of that name, in that file, or that is this text, of more than one line; a path is always a file.
+
+    Raises InputError with the nearest names if there is none, and what `mapper.files.read_text` does.
+    """
+    if not isinstance(name, str):
+        return read_spec(os.fspath(name))
+    if "\n" in name:
+        return Spec("the spec", name)
     if name in spec_names():
         return Spec(f"{name}.yaml", (resources.files("arch_specs") / f"{name}.yaml").read_text("utf-8"))
     try:

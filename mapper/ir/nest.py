@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from mapper.arguments import check_fields
 from mapper.arrays import exact_integer
 from mapper.errors import InputError
 
@@ -107,6 +108,7 @@ class LoopNest:
     reduction: Reduction = Reduction.SUM
 
     def __post_init__(self) -> None:
+        check_fields(self)
         dims = []
         for d, n in self.dims:
             try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from mapper.arguments import check_fields
 from mapper.ir.nest import LoopNest
 
 Elements = tuple[tuple[int, int | None], ...]
@@ -64,6 +65,9 @@ class Network:
     tensors: tuple[tuple[str, tuple[int, ...]], ...]
     nodes: tuple[Node, ...]
     stored: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mapper.errors import InputError
 from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
 
@@ -22,14 +24,14 @@ def conv(
     T: int = 1,
     R: int = 1,
     S: int = 1,
-    stride: tuple[int, ...] = (1,),
-    dilation: tuple[int, ...] = (1,),
+    stride: int | Iterable[int] = 1,
+    dilation: int | Iterable[int] = 1,
 ) -> LoopNest:
     """Convolution: N images, G groups of K filters over C channels, P x Q outputs, R x S filters.
 
     With D outputs and T filter elements in depth, if one is more than 1 or steps are given for three axes, it is 3-D.
-    K and C are per group. `stride` and `dilation` are for all axes or (depth,) vertical, horizontal. Raises InputError
-    if they are for another number of axes.
+    K and C are per group. `stride` and `dilation` are one number for all axes, or (depth,) vertical, horizontal. Raises
+    InputError if they are for another number of axes.
     """
     outputs, filters, extents, windows = _windows((D, P, Q), (T, R, S), stride, dilation)
     return LoopNest(
@@ -52,8 +54,8 @@ def pool(
     T: int = 1,
     R: int = 1,
     S: int = 1,
-    stride: tuple[int, ...] = (1,),
-    dilation: tuple[int, ...] = (1,),
+    stride: int | Iterable[int] = 1,
+    dilation: int | Iterable[int] = 1,
     reduction: Reduction = Reduction.MAX,
 ) -> LoopNest:
     """Pooling: N images, C channels, P x Q outputs of windows of R x S; 3-D and steps as in `conv`."""
@@ -66,14 +68,18 @@ def pool(
 
 
 def _windows(
-    places: tuple[int, int, int], sizes: tuple[int, int, int], stride: tuple[int, ...], dilation: tuple[int, ...]
+    places: tuple[int, int, int],
+    sizes: tuple[int, int, int],
+    stride: int | Iterable[int],
+    dilation: int | Iterable[int],
 ) -> tuple[str, str, tuple[int, ...], tuple[Rank, ...]]:
     """Windows of these sizes at so many places, in 2-D or 3-D: the dims of places and in windows, the extents of both,
     and the ranks of the input."""
-    volume = places[0] > 1 or sizes[0] > 1 or 3 in (len(stride), len(dilation))
+    by_axis = {"stride": _by_axis(stride), "dilation": _by_axis(dilation)}
+    volume = places[0] > 1 or sizes[0] > 1 or 3 in map(len, by_axis.values())
     outputs, inner = ("DPQ", "TRS") if volume else ("PQ", "RS")
     steps = {}
-    for what, given in (("stride", stride), ("dilation", dilation)):
+    for what, given in by_axis.items():
         steps[what] = given * len(outputs) if len(given) == 1 else given
         if len(steps[what]) != len(outputs):
             raise InputError(f"{what} is given for {len(given)} axes, the layer has {len(outputs)}")
@@ -82,6 +88,10 @@ def _windows(
         for d, f, step, apart in zip(outputs, inner, steps["stride"], steps["dilation"], strict=True)
     )
     return outputs, inner, (*places[-len(outputs) :], *sizes[-len(inner) :]), windows
+
+
+def _by_axis(given: int | Iterable[int]) -> tuple[int, ...]:
+    return tuple(given) if isinstance(given, Iterable) else (given,)
 
 
 def gemm(*, M: int = 1, N: int = 1, K: int = 1, B: int = 1) -> LoopNest:

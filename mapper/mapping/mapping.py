@@ -17,6 +17,7 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mapper.arguments import check_fields
 from mapper.arrays import exact_integer, least
 from mapper.errors import InputError
 
@@ -33,6 +34,10 @@ class Keep:
     tensor: str
     rolling: bool = False
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.memory, str) and isinstance(self.tensor, str) and isinstance(self.rolling, bool)):
+            check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Loop:
@@ -42,6 +47,8 @@ class Loop:
     step: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dim, str):
+            check_fields(self)
         object.__setattr__(self, "step", _step(self.step))
 
 
@@ -55,6 +62,8 @@ class ParFor:
     axis: str
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.dim, str) and isinstance(self.fanout, str) and isinstance(self.axis, str)):
+            check_fields(self)
         object.__setattr__(self, "step", _step(self.step))
 
 
@@ -73,6 +82,10 @@ class Mapping:
     """The items of the nest, outermost first."""
 
     items: tuple[Item, ...]
+
+    def __post_init__(self) -> None:
+        if type(self.items) is not tuple or not all(isinstance(item, Keep | Loop | ParFor) for item in self.items):
+            check_fields(self)
 
     def nodes(self, tensor: str) -> tuple[int, ...]:
         """Positions of the tensor's storage nodes, outermost first."""

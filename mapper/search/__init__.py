@@ -18,9 +18,9 @@ __all__ = ["Factors", "Limits", "Mapspace", "Objective", "Point", "Progress", "R
 class _Search(ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> Result:
         """See `mapper.search_layer`."""
-        from mapper.api import search_layer
+        import mapper
 
-        return search_layer(*arguments, **options)
+        return mapper.search_layer(*arguments, **options)
 
 
 sys.modules[__name__].__class__ = _Search

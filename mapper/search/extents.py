@@ -8,16 +8,16 @@ ceil(D / e) pieces in all, whatever stands above it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 from itertools import pairwise
 
 from mapper.divisors import divisors
+from mapper.spelling import Choice
 
 MOST_PIECES = 8
 """An imperfect cut that fills a gap between divisors makes at most so many pieces."""
 
 
-class Factors(StrEnum):
+class Factors(Choice):
     """Which loop factors a mapping may have."""
 
     PERFECT = "perfect"

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 from mapper.arch import Architecture
+from mapper.arguments import is_number, rule, shown
 from mapper.cost import Cost
-from mapper.errors import InputError
+from mapper.errors import InputError, all_of
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping, footprints
+from mapper.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Caps, each None where there is none: `max_energy` in the architecture's energy unit, `max_dram_bytes` on what is
     read from and written to the outermost memory, `min_utilization` of the peak operations, from 0 to 1, and by memory
-    `max_words`, the words of each instance that tiles take (in a double-buffered memory, both copies).
+    `max_words`, the words of each instance that tiles take (in a double-buffered memory, both copies), as a dict or as
+    pairs.
 
-    Raises InputError if one is negative or a utilization is not in 0 to 1.
+    Raises InputError if one is no number, negative, or a utilization not in 0 to 1.
     """
 
     max_cycles: int | None = None
@@ -30,6 +35,11 @@ class Limits:
     max_words: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.max_words, dict):
+            object.__setattr__(self, "max_words", tuple(self.max_words.items()))
+        words = rule("tuple[tuple[str, int], ...]")
+        if not words.holds(self.max_words):
+            raise InputError(f"max_words is a dict of memories to words, not {shown(self.max_words)}")
         for name in ("max_energy", "max_dram_bytes", "min_utilization"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _fraction(name, getattr(self, name)))
@@ -41,6 +51,19 @@ class Limits:
                 raise InputError(f"{name} is {cap}, which nothing can reach: it is at least 0")
         if self.min_utilization is not None and not 0 <= self.min_utilization <= 1:
             raise InputError(f"min_utilization is {float(self.min_utilization):g}, not a share from 0 to 1")
+
+    @classmethod
+    def of(cls, given: Limits | Dict[str, Any] | None) -> Limits:
+        """The limits that a dict by their names states, or these; InputError with the nearest name for another one."""
+        if given is None or isinstance(given, Limits):
+            return given or NONE
+        names = [field.name for field in fields(cls)]
+        unknown = (
+            InputError(f"there is no limit '{key}'", hint=nearest(key, names)) for key in given if key not in names
+        )
+        if problem := all_of(unknown):
+            raise problem
+        return cls(**given)
 
     def check(self, arch: Architecture) -> None:
         """Raise InputError if `max_words` names a memory that the architecture does not have, or its outermost."""
@@ -83,9 +106,11 @@ class Limits:
 
 def _fraction(name: str, given: object) -> Fraction:
     try:
-        return Fraction(str(given))  # 0.8 as it is written
-    except (ValueError, OverflowError):
-        raise InputError(f"{name} is {given}, which is no number") from None
+        if is_number(given) or isinstance(given, str):
+            return Fraction(str(given))  # 0.8 as it is written
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise InputError(f"{name} is {shown(given)}, which is no number")
 
 
 NONE = Limits()

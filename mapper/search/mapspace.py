@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mapper.arch import Architecture, Axis, Constraint, FanOut, Memory
+from mapper.arguments import check_fields
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import LoopNest, Rank, Role, Tensor
 from mapper.mapping import Keep, Mapping, ParFor
@@ -53,6 +54,9 @@ class Mapspace:
     factors: Factors = Factors.IMPERFECT
     constraints: tuple[Constraint, ...] = ()
     even: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __str__(self) -> str:
         count = len(self.constraints)

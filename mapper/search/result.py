@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
 
 from mapper.cost import Cost
 from mapper.mapping import Mapping
+from mapper.spelling import Choice
 
 
-class Objective(StrEnum):
+class Objective(Choice):
     """What is made least."""
 
     ENERGY = "energy"
@@ -23,7 +23,7 @@ class Objective(StrEnum):
     """Both: every trade of energy against cycles that no mapping betters in both."""
 
 
-class Status(StrEnum):
+class Status(Choice):
     """How good the mapping is known to be."""
 
     OPTIMAL = "optimal"

@@ -396,7 +396,7 @@ def test_a_memory_too_small_for_one_element_of_each_is_never_large_enough():
 
 
 def test_it_is_public_and_the_scalar_model_needs_no_numpy():
-    assert mapper.evaluate_batch is evaluate_batch
+    assert mapper.evaluate_batch.__wrapped__ is evaluate_batch
     program = "import sys, mapper.cost, mapper.mapping; print('numpy' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
