@@ -123,6 +123,7 @@ _ATOMS = {
         _kind("mapper.arch.architecture.Architecture"), "an Architecture", "mapper.load_architecture reads one"
     ),
     "Level": Rule(_kind("mapper.arch.architecture.Level"), "a memory, a fan-out or the compute unit"),
+    "Origin": Rule(_kind("mapper.arch.architecture.Origin"), "an Origin"),
     "Constraint": Rule(_kind("mapper.arch.constraints.Constraint"), "a Constraint"),
     "Mapping": Rule(_kind("mapper.mapping.mapping.Mapping"), "a Mapping", "mapper.parse_mapping reads one"),
     "Item": Rule(_kind("mapper.mapping.mapping.Item"), "a Keep, Loop or ParFor"),
@@ -134,14 +135,14 @@ _ATOMS = {
 
 @functools.cache
 def rule(annotation: str) -> Rule:
-    """The rule that an annotation states; KeyError for a name that has none."""
+    """The rule that an annotation states; names without one stand for anything."""
     return _rule(ast.parse(annotation, mode="eval").body)
 
 
 def _rule(node: ast.expr) -> Rule:
     match node:
         case ast.Name(name) | ast.Attribute(attr=name):
-            return _ATOMS[name]
+            return _ATOMS.get(name, _ATOMS["Any"])
         case ast.Constant(None):
             return _ATOMS["None"]
         case ast.BinOp(left, ast.BitOr(), right):
@@ -158,7 +159,7 @@ def _rule(node: ast.expr) -> Rule:
             return _several(_rule(one), lambda value: isinstance(value, frozenset), "a frozenset")
         case ast.Subscript(ast.Name("Iterable"), one):
             return _several(_rule(one), lambda value: isinstance(value, Iterable), "a list")
-    raise KeyError(ast.unparse(node))
+    raise NotImplementedError(ast.unparse(node))
 
 
 def _either(left: Rule, right: Rule) -> Rule:

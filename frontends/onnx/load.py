@@ -45,7 +45,7 @@ def load(
     values: Mapping[str, float] | None = None,
 ) -> OnnxModel:
     """The model of that file or short name, or this one; `shapes` gives a shape to inputs, and to other values of which
-    it is not known, by name, `dims` symbols a size, `values` inputs a number for good, such as one that chooses a branch.
+    it is not known, by name, `dims` symbols a size, `values` inputs a number for good, which may choose a branch.
 
     Raises InputError for what is missing, no ONNX model, broken, of unknown shape or multiplies in a way that is not
     supported. Of what is stored beside the file only small tensors are read, which may be shapes.
