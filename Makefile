@@ -5,13 +5,14 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: help demo test test-slow prove lint bench clean
+.PHONY: help demo test test-slow prove fuzz lint bench clean
 
 help:
 	@echo "make demo       map AlexNet for Eyeriss, prove each layer optimal, execute it, compare with ONNX Runtime"
 	@echo "make test       linters, types and the test suite"
 	@echo "make test-slow  the tests marked slow"
 	@echo "make prove      random mappings against the executor, until you stop it or it finds a difference"
+	@echo "make fuzz       mutated inputs of every kind, until you stop it; each must be read or refused in one line"
 	@echo "make bench      the benchmarks behind docs/benchmarks.md"
 	@echo "make clean      remove the virtual environment and caches"
 
@@ -26,6 +27,9 @@ test-slow: $(STAMP)
 
 prove: $(STAMP)
 	$(BIN)/python tests/prove.py
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class MapperError(Exception):
     """A problem the user can mend.
 
-    `message` says what is wrong, `place` where (file:line:column, layer or node), `hint` what to do about it.
+    `message` says what is wrong, `place` where (file:line:column, layer or node), `hint` what to do about it. As text,
+    what cannot be printed is escaped: it quotes what users and files hold, which a terminal might obey.
     """
 
     exit_code = 1
@@ -27,7 +28,8 @@ class MapperError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
-        return f"{text} ({self.hint})" if self.hint else text
+        text = f"{text} ({self.hint})" if self.hint else text
+        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
     def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments must survive a process pool
         return (_rebuild, (type(self), self.message, self.place, self.hint))

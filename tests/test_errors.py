@@ -35,3 +35,10 @@ def test_several_errors_become_one():
     assert all_of([first]) is first
     both = all_of(iter([first, second]))
     assert (str(both), both.exit_code) == ("a: one\nb: two", 3)
+
+
+def test_what_cannot_be_printed_is_escaped():
+    """A terminal might obey it; lines stay lines, and any letters letters."""
+    error = InputError("no dim '\x1b[31m\r\udcff'\nnor é", place="a\tb", hint="\u2028")
+    assert str(error) == "a\\tb: no dim '\\x1b[31m\\r\\udcff'\nnor é (\\u2028)"
+    assert error.message == "no dim '\x1b[31m\r\udcff'\nnor é"

@@ -48,7 +48,7 @@ def parse_layer(text: str) -> LoopNest:
             return gemm(**dims)
         case "einsum":
             return _einsum(rest)
-    if "+=" in text:  # the text form as `str` prints it
+    if re.search(r"(\+|max|min)=", text):  # the text form as `str` prints it
         return _einsum(text)
     hint = did_you_mean(form, _FORMS) or f"a layer begins with {', '.join(_FORMS[:-1])} or {_FORMS[-1]}"
     raise InputError(f"unknown kind of layer '{form}'" if form else "the layer is empty", hint=hint)

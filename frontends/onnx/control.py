@@ -102,7 +102,9 @@ def trips(node: onnx.NodeProto, outer: Region, inner: Region) -> int | None:
         return 0 if node.input[1] in known else None
     if not node.input[0] or node.input[0] not in known or not _goes_on(inner):
         return None
-    return max(0, int(np.asarray(known[node.input[0]]).reshape(-1)[0]))
+    if (count := known[node.input[0]]).size != 1 or count.dtype.kind not in "iu":
+        raise InputError(f"how often it runs, {node.input[0]}, is not one integer", place=graph.place(node))
+    return max(0, int(count.item()))
 
 
 def results(node: onnx.NodeProto, outer: Region, inner: Mapping[str, Region]) -> dict[str, Type]:

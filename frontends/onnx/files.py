@@ -114,6 +114,28 @@ def check_text(proto: onnx.ModelProto) -> None:
         raise InputError("a name in the model is not UTF-8 text")
 
 
+def without_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its functions put in where they are called; InputError for functions that call themselves or are
+    there twice, and for what refers to an attribute of a function but stands in none."""
+    if proto.functions:
+        from onnx import inliner
+
+        try:
+            proto = inliner.inline_local_functions(proto)
+        except UnicodeDecodeError:  # the complaint quotes a name
+            raise
+        except Exception as error:  # ValidationError, RuntimeError, ...: they have no common base
+            raise InputError(f"its functions cannot be put in: {condense(str(error))}") from error
+    for node in graph.all_nodes(proto.graph):
+        for a in node.attribute:
+            if a.ref_attr_name:
+                raise InputError(
+                    f"{a.name} is the attribute {a.ref_attr_name} of a function, but the node is in none",
+                    place=graph.place(node),
+                )
+    return proto
+
+
 def check_external(proto: onnx.ModelProto, folder: Path) -> None:
     """InputError for weights stored beside the file whose place is not inside the model's folder."""
     for tensor in proto.graph.initializer:

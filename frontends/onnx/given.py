@@ -85,9 +85,12 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
     if known.elements(value.name) > MOST:
         raise InputError(f"input {value.name} has {known.elements(value.name)} elements, too many to be given a value")
     dtype = known.dtype(value.name)
-    with np.errstate(all="ignore"):
-        one = np.array(number).astype(dtype)
-    if one.item() != number:
+    try:
+        with np.errstate(all="ignore"):
+            one = np.array(number).astype(dtype)
+    except OverflowError:  # of integers beyond 64 bits
+        one = None
+    if one is None or one.item() != number:
         raise InputError(f"input {value.name} is of {dtype}, which has no {number:g}")
     array = np.full(known(value.name), one)
     source.initializer.append(numpy_helper.from_array(array, value.name))

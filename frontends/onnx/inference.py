@@ -82,7 +82,12 @@ def _inferred(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]]) -> t
     told: dict[str, onnx.TypeProto] = {}
     sources: dict[str, str] = {}
     proto, shapes = infer(proto, told)
-    while found := _beyond(proto, shapes, given, {}) or _beyond(proto, shapes, given, said):
+
+    def more(said: Mapping[str, onnx.TypeProto]) -> dict[str, _Told]:
+        """What is found now. Inference does not take everything, as of a value that is made twice: once is enough."""
+        return {name: each for name, each in _beyond(proto, shapes, given, said).items() if name not in told}
+
+    while found := more({}) or more(said):
         told |= {name: each.kind for name, each in found.items()}
         sources |= {name: each.source for name, each in found.items() if each.source}
         proto, shapes = infer(proto, told)

@@ -55,10 +55,7 @@ def load(
     missing: str | None = None
     try:
         files.check_text(proto)
-        if proto.functions:
-            from onnx import inliner
-
-            proto = inliner.inline_local_functions(proto)
+        proto = files.without_functions(proto)
         graph.name_nodes(proto.graph, set())
         graph.sort(proto.graph)
         files.check(proto, place)

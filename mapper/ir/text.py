@@ -119,8 +119,8 @@ def _node(line: str, words: list[str]) -> Node:
 
 
 def _elements(text: str) -> Elements:
-    pairs = (word.partition(":") for word in text.split(",") if word != "0")
-    return tuple((int(n), int(bits) if colon else None) for n, colon, bits in pairs)
+    pairs = (word.partition(":") for word in text.split(","))
+    return tuple((int(n), int(bits) if colon else None) for n, colon, bits in pairs if int(n))
 
 
 def _unquote(word: str) -> str:

@@ -93,8 +93,8 @@ class Draw:
     def add(self) -> None:
         """A node, or a few; what they make is noted if inference knows what it is."""
         before = len(self.g.nodes)
-        # an empty list has no type, and sizes may be too large
-        with contextlib.suppress(ValueError, OverflowError, NotImplementedError):
+        # an empty list has no type, a value may have none either, and sizes may be too large
+        with contextlib.suppress(KeyError, ValueError, OverflowError, NotImplementedError):
             self.random.choice(OPERATORS)(self)
         self.note(before)
 

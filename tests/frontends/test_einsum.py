@@ -72,3 +72,8 @@ def test_what_a_layer_prints_can_be_read():
 def test_errors(text, words):
     with pytest.raises(InputError, match=words):
         parse_layer(text)
+
+
+def test_the_text_form_of_a_layer_without_a_weight():
+    for text in ("O[C,P] max= I[C,2*P+R] {C=6 P=7 R=3}", "O[C] min= I[C,X] {C=3 X=2}", "O[C] += I[C,X] {C=3 X=2}"):
+        assert str(parse_layer(text)) == text

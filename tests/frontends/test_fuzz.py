@@ -1,27 +1,27 @@
-"""Random and damaged models: each is read or refused in one line, and what is read can be printed, counted and run."""
+"""Random models run as ONNX Runtime runs them; what is too large for any memory, and what is no model.
+
+Models that are changed at random are among those of `tests/fuzzing`.
+"""
 
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
 from random import Random
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from fuzzing import bases, models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx_cases import executed, model, saved
-from random_models import Draw, inputs, spoil
+from random_models import Draw, inputs
 from test_model_zoo import SMALL
 
 from frontends.onnx import OnnxModel, load
-from frontends.onnx.region import Region
 from mapper.errors import InputError, MapperError
-from mapper.inventory import inventory
-from mapper.ir import parse_network
 
 ZOO = [(case.build().SerializeToString(), case.dims) for case in SMALL.values()]
 
@@ -30,33 +30,10 @@ def read(data: bytes, path, dims: dict[str, int] | None = None) -> OnnxModel | N
     """The model, of which the text form and the inventory work; None if it is refused."""
     path.write_bytes(data)
     try:
-        found = load(str(path), dims=dims)
+        return models.read(str(path), dims=dims)
     except MapperError as error:
         assert str(error).isprintable(), str(error)
         return None
-    assert parse_network(str(found.network)) == found.network
-    assert len(inventory(found.network)["layers"]) == len(found.network.layers)
-    assert_connected(found)
-    return found
-
-
-def assert_connected(found: OnnxModel) -> None:
-    """Each node follows those that make what it reads; what none makes is an input, of a body perhaps, or stored."""
-    network, made = found.network, set()
-    bodies = {name for region in regions(found.region) for name in region.inputs if name not in region.captured}
-    for node in network.nodes:
-        for value in node.inputs:
-            given = value in network.stored or any(value == name or value.endswith(f"/{name}") for name in bodies)
-            unknown = value not in network.shapes  # an odd constant, whose shape nobody needs
-            assert value in made or (value not in network.made and (given or unknown)), (node.name, value)
-        made.update(node.outputs)
-
-
-def regions(region: Region) -> Iterator[Region]:
-    yield region
-    for inner in region.inner.values():
-        for each in inner.values():
-            yield from regions(each)
 
 
 @pytest.fixture(scope="module")
@@ -83,33 +60,6 @@ def test_random_models(path, seed):
         ran = executed(found, inputs=arrays)
         assert ran.passed, ran.failure
         assert not ran.uncompared
-
-
-@settings(max_examples=400, derandomize=True)
-@given(st.integers(0, 2**32))
-def test_spoilt_models(path, seed):
-    """Wrong sizes, and something else that is wrong."""
-    random = Random(seed)
-    proto = Draw(random, right=random.choice((0, 20, 60))).model(random.randint(1, 6))
-    read(spoil(proto, random), path)
-
-
-@settings(max_examples=200, derandomize=True)
-@given(
-    st.sampled_from(ZOO),
-    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=2)), min_size=1, max_size=3),
-    st.integers(-1, 1),
-)
-def test_damaged_models(path, model, changes, longer):
-    """Bytes replaced; one put in or left out."""
-    data, dims = model
-    damaged = bytearray(data)
-    for position, new in changes:
-        position %= len(damaged)
-        damaged[position : position + len(new)] = new
-    if longer:
-        damaged[position : position + (longer < 0)] = b"" if longer < 0 else b"x"
-    read(bytes(damaged), path, dims)
 
 
 # -- what is too large -------------------------------------------------------------------------------------------------
@@ -216,3 +166,80 @@ def test_files_that_are_no_models(path, tmp_path):
     for place in (tmp_path, tmp_path / "none.onnx", "\0", "a" * 5000, ""):
         with pytest.raises(InputError):
             load(str(place))
+
+
+# -- what mutated models found -----------------------------------------------------------------------------------------
+
+
+def refused(proto, path, **told):
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(InputError) as caught:
+        models.read(str(path), **told)
+    return str(caught.value)
+
+
+def test_an_attribute_that_refers_to_a_functions_outside_of_one(path):
+    proto = bases._function().proto()
+    proto.graph.node.append(node("LeakyRelu", ["x"], ["z"], name="r"))
+    proto.graph.node[-1].attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+    words = "LeakyRelu node r: alpha is the attribute slope of a function, but the node is in none"
+    assert words in refused(proto, path)
+
+
+def test_functions_that_call_themselves_or_are_there_twice(path):
+    proto = bases._function().proto()
+    proto.functions[0].node[0].CopyFrom(node("Two", ["x", "w"], ["p"], domain="own"))
+    assert "its functions cannot be put in: Cycle detected" in refused(proto, path)
+    proto = bases._function().proto()
+    proto.functions.append(proto.functions[0])
+    assert "its functions cannot be put in: Model contains multiple local functions" in refused(proto, path)
+
+
+@pytest.mark.parametrize("base", bases.operators(), ids=lambda base: base.proto().graph.node[0].op_type)
+def test_operators_that_no_checker_knows(base, path):
+    """Each attribute of every other kind, and without its last inputs: read, or refused in one line."""
+    (only, *_) = base.proto().graph.node
+    for i in range(len(only.attribute)):
+        for other in (1, 0.5, "text", [1], [0.5], ["text"]):
+            proto = base.proto()
+            proto.graph.node[0].attribute[i].CopyFrom(helper.make_attribute(only.attribute[i].name, other))
+            read(proto.SerializeToString(), path)
+        proto = base.proto()
+        for name in ("ints", "floats", "strings"):
+            proto.graph.node[0].attribute[i].ClearField(name)
+        read(proto.SerializeToString(), path)
+    for count in range(len(only.input)):
+        proto = base.proto()
+        del proto.graph.node[0].input[count:]
+        read(proto.SerializeToString(), path)
+        proto = base.proto()
+        proto.graph.node[0].input[count] = ""
+        read(proto.SerializeToString(), path)
+
+
+@pytest.mark.parametrize("count", [[], [1, 2], 2.5])
+def test_trips_that_are_no_number(count, path):
+    proto = bases._loop(3).proto()
+    (tensor,) = (t for t in proto.graph.initializer if t.name.startswith("const"))
+    tensor.CopyFrom(numpy_helper.from_array(np.array(count, np.float32 if count == 2.5 else np.int64), tensor.name))
+    assert "Loop_0" in refused(proto, path)
+
+
+def test_phases_of_what_has_no_outputs(path):
+    """Strides so large that nobody can count to them, next to an axis that is empty."""
+    nodes = [node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2**31], pads=[2, 0, 2, 0])]
+    proto = model(nodes, {"x": (1, 3, 1, 9), "w": (3, 8, 3, 3)}, ["y"])
+    assert read(proto.SerializeToString(), path) is None
+
+
+def test_a_value_beyond_64_bits(path):
+    proto = model([node("Cast", ["n"], ["y"], to=TensorProto.FLOAT)], {"n": ()}, ["y"])
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert "has no 1e+30" in refused(proto, path, values={"n": 10**30})
+
+
+def test_an_output_stated_with_another_rank(path):
+    """Inference did not take what was found of it, and it was found for ever."""
+    proto = bases.alone("DeformConv", (1, 2, 5, 5), (3, 2, 2, 2), (1, 8, 4, 4), domain="").proto()
+    proto.graph.output[0].type.tensor_type.shape.SetInParent()
+    read(proto.SerializeToString(), path)

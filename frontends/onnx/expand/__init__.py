@@ -20,6 +20,7 @@ from frontends.onnx.expand import (
 )
 from frontends.onnx.expand.body import Body
 from frontends.onnx.expand.outlines import OUTLINES
+from mapper.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
@@ -58,6 +59,23 @@ EXPANSIONS: Mapping[tuple[str, str], Writer] = {
 """By domain and name, what writes the parts of a node."""
 
 
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "INT": (
+        *("K", "N", "bits", "block_size", "do_rotary", "group", "hidden_size", "input_forget", "interleaved"),
+        *("kv_cache_bit_width", "kv_num_heads", "local_window_size", "mask_index_type", "num_heads", "qk_output"),
+        *("past_present_share_buffer", "rotary_embedding_dim", "rotary_interleaved", "smooth_softmax", "transA"),
+        *("transB", "transBatchA", "transBatchB", "unidirectional"),
+    ),
+    "FLOAT": ("alpha", "beta", "clip", "epsilon", "mask_filter_value", "scale", "softcap"),
+    "INTS": ("dilations", "kernel_shape", "pads", "qkv_hidden_sizes", "strides"),
+    "FLOATS": ("activation_params",),
+    "STRING": ("activation", "auto_pad", "direction", "k_quant_type", "v_quant_type"),
+    "STRINGS": ("activations",),
+}
+_SCALARS = {"FusedGemm": "FLOAT", "DynamicQuantizeLSTM": "FLOATS"}
+"""The kind of activation_alpha and activation_beta, which differs."""
+
+
 Parts = tuple["onnx.GraphProto", list["onnx.OperatorSetIdProto"]]
 """A graph, which reads and writes the values of the node that it stands for, and its opsets."""
 
@@ -76,6 +94,20 @@ def _written(node: onnx.NodeProto, region: Region, writers: Mapping[tuple[str, s
     domain = "" if graph.is_standard(node) else node.domain
     if (write := writers.get((domain, node.op_type))) is None:
         return None
+    if domain:
+        _check_kinds(node)
     body = Body(node, region)
     write(body)
     return (body.graph(), body.opsets) if body.nodes else None
+
+
+def _check_kinds(node: onnx.NodeProto) -> None:
+    """InputError for an attribute of another kind than the operator's: ONNX's checker knows the standard's only."""
+    from onnx import AttributeProto
+
+    kinds = {name: kind for kind, names in _KINDS.items() for name in names}
+    kinds |= dict.fromkeys(("activation_alpha", "activation_beta"), _SCALARS.get(node.op_type, "FLOAT"))
+    for a in node.attribute:
+        found = AttributeProto.AttributeType.Name(a.type)
+        if a.name in kinds and found != kinds[a.name]:
+            raise InputError(f"attribute {a.name} is of kind {found}, not {kinds[a.name]}", place=graph.place(node))

@@ -13,8 +13,9 @@ def like(*outputs: int) -> Callable[[Body], None]:
     """Of an operator whose outputs of these indices are like its first input."""
 
     def write(body: Body) -> None:
+        (first,) = body.required(1)
         for index in outputs:
-            body.result(index, body("Identity", body.site.inputs[0]))
+            body.result(index, body("Identity", first))
 
     return write
 
@@ -23,9 +24,12 @@ def embedding(body: Body) -> None:
     """EmbedLayerNormalization: the embedding of each word, the number of words of each of the batch, and the sum."""
     from onnx import TensorProto
 
-    words = body("Gather", body.site.inputs[2], body.site.inputs[0])
+    if (table := body.site.optional(2)) is None:
+        raise body.site.refuse("it has no embedding of words")
+    (numbers,) = body.required(1)
+    words = body("Gather", table, numbers)
     body.result(0, words)
-    body.result(1, body("Cast", body("ReduceMax", body.site.inputs[0], axes=[1], keepdims=0), to=TensorProto.INT32))
+    body.result(1, body("Cast", body("ReduceMax", numbers, axes=[1], keepdims=0), to=TensorProto.INT32))
     body.result(2, words)
 
 

@@ -63,7 +63,7 @@ def matmul(body: Body) -> None:
 
 def outline(body: Body) -> None:
     """What MatMulNBits makes, whatever its weights: N columns."""
-    a, n = body.site.inputs[0], int(body.site.attributes.get("N", 0))
+    (a,), n = body.required(1), int(body.site.attributes.get("N", 0))
     shape = body.site.shape(a)
     body.result(
         0,

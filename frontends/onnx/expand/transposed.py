@@ -57,7 +57,8 @@ def conv(body: Body) -> None:
     y = site.outputs[0]
     if body.region.shapes.known(y) and (said := site.shape(y)[2:]) != tuple(out):
         raise site.refuse(f"its output has the size {_sizes(out)}, shape inference says {_sizes(said)}")
-    if (turns := math.prod(map(min, strides, out))) > MOST:
+    # at least one of each axis: another may have no outputs at all
+    if (turns := math.prod(max(1, min(pair)) for pair in zip(strides, out, strict=True))) > MOST:
         raise site.refuse(f"its strides make {turns} phases, more than {MOST} are not supported")
     axes = [_phases(*axis) for axis in zip(size, kernel, strides, dilations, before, out, strict=True)]
     combined = list(product(*axes))
@@ -124,8 +125,9 @@ def _phases(n: int, k: int, stride: int, dilation: int, before: int, out: int) -
     g = math.gcd(stride, dilation)
     step, apart = stride // g, dilation // g
     found: list[_Phase | None] = []
+    turn = pow(apart, -1, step)
     for p in range(before, before + min(stride, out)):
-        taps = next((range(r, k, step) for r in range(min(step, k)) if (p - r * dilation) % stride == 0), range(0))
+        taps = range(p // g * turn % step, k, step) if p % g == 0 else range(0)  # those where p - r * dilation fits
         # output m of the phase meets the inputs first + m, first + m - apart, ..., first + m - reach, if there are any
         first, reach = (p - taps.start * dilation) // stride, (len(taps) - 1) * apart
         begin, end = max(0, -first), min(-(-(before + out - p) // stride), n + reach - first)

@@ -1,0 +1,7 @@
+"""All kinds of inputs, by name."""
+
+from __future__ import annotations
+
+from fuzzing import models, texts
+
+KINDS = {kind.name: kind for kind in (*models.KINDS, *texts.KINDS)}
