@@ -290,8 +290,11 @@ def archs_schedules(format: OutputFormat = Format.TABLE) -> None:
 
 @archs_app.command("check")
 @guarded
-def archs_check(file: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
-    """Check an architecture file: what it describes, or every problem with its file:line:column."""
-    from mapper.cli.catalog import check_architecture
+def archs_check(
+    file: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    format: OutputFormat = Format.TABLE,
+) -> None:
+    """Check an architecture file: its peak, sizes, bandwidths, prices; or every problem with its file:line:column."""
+    from mapper.cli.check import check_architecture
 
-    check_architecture(file)
+    check_architecture(file, as_json=format is Format.JSON)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mapper.cli.output import console, table
 from mapper.documents.numbers import exact
-from mapper.documents.quantities import energy_text
 
 if TYPE_CHECKING:
-    from mapper.arch import Level
+    pass
 
 
 def list_architectures(*, as_json: bool) -> None:
@@ -49,60 +47,6 @@ def _list(found: dict[str, str], heading: str, *, as_json: bool, text: str = "wh
     for name, description in found.items():
         rows.add_row(name, description)
     console().print(rows)
-
-
-def check_architecture(file: str) -> None:
-    """Print what a valid architecture file describes: its levels, its constraints, and where its numbers come from."""
-    from mapper.arch import load_architecture
-
-    arch = load_architecture(file)
-    area = f"; {float(arch.area_um2 / 10**6):.4g} mm2 of known area" if arch.area_um2 is not None else ""
-    print(f"{file}: ok: {arch.name}: at most {arch.peak_operations:,} operations per cycle{area}")
-    rows = table("level", "instances", "size", "word", "energies", "features", right=("instances", "size", "word"))
-    for level in arch.levels:
-        rows.add_row(level.name, f"{arch.instances(level):,}", *_described(level, arch.energy_unit))
-    console().print(rows)
-    if arch.constraints:
-        print(f"every mapping keeps to {len(arch.constraints)} constraint{'s' * (len(arch.constraints) > 1)}")
-    if arch.dataflows:
-        print(f"dataflows: {', '.join(name for name, _ in arch.dataflows)}")
-    for source in arch.sources:
-        print(f"source: {source}")
-
-
-def _described(level: Level, unit: str) -> tuple[str, str, str, str]:
-    """Size, word, energies and features of a level, in words."""
-    from mapper.arch import Compute, FanOut, Memory
-
-    energies: dict[str, Fraction] = {}
-    match level:
-        case Memory():
-            size = "unlimited" if level.size_words is None else f"{level.size_words:,} words"
-            word = f"{level.word_bits} bits"
-            energies = {"read": level.read_energy, "write": level.write_energy}
-            flags = {
-                f"lines of {level.line_words}": level.line_words > 1,
-                "packed": level.packed,
-                "rolling": level.rolling,
-                "double-buffered": level.double_buffered,
-                "keeps " + ", ".join(sorted(level.may_keep)): len(level.may_keep) < 3,
-            }
-        case FanOut():
-            size, word = " ".join(f"{axis.name}={axis.size}" for axis in level.axes), ""
-            energies = {"deliver": level.deliver_energy, "reduce": level.reduce_energy, "hop": level.hop_energy}
-            flags = {
-                "multicast " + ", ".join(sorted(level.multicast)): bool(level.multicast),
-                "reduce": level.reduce,
-                "drain": level.drain,
-                "halo": level.halo,
-            }
-        case Compute():
-            size, word = "", ""
-            energies = {"operation": level.energy}
-            flags = {f"{level.rate} operations per cycle": level.rate > 1}
-    energies["leak"] = level.leak_energy
-    stated = [f"{what} {energy_text(energy, unit)}" for what, energy in energies.items() if energy]
-    return size, word, ", ".join(stated), ", ".join(what for what, holds in flags.items() if holds)
 
 
 def show_table(name: str, *, as_json: bool) -> None:

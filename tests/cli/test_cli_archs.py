@@ -1,6 +1,7 @@
 """`mapper archs` and `mapper ops`: what there is."""
 
 import json
+import re
 from importlib import resources
 
 from mapper.arch import load_architecture, spec_names, table_names
@@ -24,14 +25,79 @@ def test_check_describes_a_valid_file(mapper, spec):
     found = mapper("archs", "check", spec)
     assert (found.code, found.err) == (0, "")
     lines = [line.split() for line in found.out.splitlines()]
-    assert found.out.startswith(f"{spec}: ok: tiny: at most 4 operations per cycle\n")
-    assert ["DRAM", "1", "unlimited", "16", "bits", "read", "100", "pJ,", "write", "100", "pJ"] in lines
+    assert found.out.startswith(f"{spec}: ok: tiny: at most 4 operations per cycle, 8e-06 TOPS at 1 MHz (a multiply-")
+    spec.write_text(re.sub("clock: .*", "", spec.read_text()))
+    assert mapper("archs", "check", spec).out.startswith(
+        f"{spec}: ok: tiny: at most 4 operations per cycle (no clock, so no TOPS)\n"
+    )
+    assert ["DRAM", "1", "unlimited", "16", "bits"] in lines
+    assert "read 100 pJ, write 100 pJ" in found.out
 
 
 def test_check_says_where_energies_of_a_table_come_from(mapper):
     found = mapper("archs", "check", "eyeriss_v1")
     assert (found.code, found.err) == (0, "")
     assert "source: GLB read, write: 15 pJ, table eyeriss_65nm: nn_dataflow" in found.out
+    assert re.search(r"^GLB +read 15 pJ, write 15 pJ +table eyeriss_65nm +verified", found.out, re.MULTILINE)
+
+
+MACHINE = """\
+name: machine
+technology: 45 nm
+clock: 500 MHz
+energies: horowitz_45nm
+levels:
+  - {memory: DRAM, kind: dram, word: 16 bits, bandwidth: {read: 2 GB/s, write: 500 MB/s}}
+  - {memory: GLB, kind: sram, size: 2 MiB, word: 64 bits, packed: true, energy: estimated, bandwidth: 8 GB/s}
+  - {fanout: PE, axes: {x: 4, y: 8}, hop: 0.1, deliver: 0}
+  - {memory: RF, size: 100 B, read: 1, write: 0, keeps: [output], area: 50 um2}
+  - {compute: MAC, kind: int, rate: 2 MACs/cycle, widths: {input: 8, weight: 8, output: 32}}
+constraints: [bypass GLB:weight]
+"""
+
+
+def test_check_gives_peak_sizes_bandwidths_and_prices(mapper, tmp_path):
+    """All by hand: 32 units x 2 x 500 MHz x 2; 2 MiB of 64-bit words, eight elements of 8 bits in each."""
+    file = tmp_path / "machine.yaml"
+    file.write_text(MACHINE)
+    found = mapper("archs", "check", file, "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    data = json.loads(found.out)
+    assert data["peak"] == {"operations_per_cycle": 64, "tops": 0.064, "operations_of_a_mac": 2}
+    dram, glb, mesh, rf, mac = data["levels"]
+    assert (dram["size_bytes"], dram["all_elements"]) == (None, None)
+    assert dram["words_per_cycle"] == {"read": 2, "write": 0.5} and dram["gb_per_s"] == {"read": 2, "write": 0.5}
+    assert (glb["size_words"], glb["size_bytes"], glb["all_bytes"]) == (2**18, 2**21, 2**21)
+    assert (glb["all_elements"], glb["words_per_cycle"], glb["gb_per_s"]) == (2**21, {"shared": 2}, {"shared": 8})
+    # an element of 32 bits takes four words of 8
+    assert (rf["instances"], rf["size_bytes"], rf["all_bytes"], rf["all_elements"]) == (32, 100, 3200, 25 * 32)
+    assert (mesh["axes"], mesh["fans_out_to"], mac["instances"]) == ({"x": 4, "y": 8}, 32, 32)
+    basis = {(price["level"], price["action"]): price["basis"] for price in data["prices"]}
+    assert basis == {
+        ("DRAM", "read"): "table",
+        ("DRAM", "write"): "table",
+        ("GLB", "read"): "estimated",
+        ("GLB", "write"): "estimated",
+        ("GLB", "leak"): "estimated",
+        ("PE", "deliver"): "stated",  # to be free
+        ("PE", "hop"): "stated",
+        ("RF", "read"): "stated",
+        ("RF", "write"): "stated",
+        ("MAC", "operation"): "table",
+    }
+    assert {(gap["level"], gap["action"]) for gap in data["not_priced"]} == {
+        ("PE", "reduce"),
+        *((level, "leak") for level in ("DRAM", "PE", "RF", "MAC")),
+        (None, "arithmetic of other operators"),
+    }
+    confidence = {(p["level"], p["action"]): p["confidence"] for p in data["prices"]}
+    assert (confidence["DRAM", "read"], confidence["GLB", "read"]) == ("verified", "estimated")
+    assert confidence["MAC", "operation"] == "recalled-crosschecked"  # the less sure of its two rows
+    text = mapper("archs", "check", file).out
+    assert "0.064 TOPS at 500 MHz (a multiply-accumulate counts as two operations)" in text
+    assert "not priced, so free: leak of DRAM, PE, RF, MAC; reduce of PE; arithmetic of operators that are" in text
+    assert re.search(r"area: 6.\d+ mm2 \(GLB 6.\d+, RF 0.0016\); not known: DRAM, PE, MAC", text)
+    assert "read 2, write 0.5" in text and "every mapping keeps to 1 constraint\n" in text
 
 
 def test_tables_lists_the_energy_tables_and_shows_one(mapper):
