@@ -30,7 +30,7 @@ def test_check_describes_a_valid_file(mapper, spec):
     assert mapper("archs", "check", spec).out.startswith(
         f"{spec}: ok: tiny: at most 4 operations per cycle (no clock, so no TOPS)\n"
     )
-    assert ["DRAM", "1", "unlimited", "16", "bits"] in lines
+    assert ["DRAM", "1", "unlimited", "16", "bits", "4", "0.08"] in lines
     assert "read 100 pJ, write 100 pJ" in found.out
 
 
