@@ -63,11 +63,11 @@ def check_fields(value: Any) -> None:
 def shown(value: object) -> str:
     """A value for a message: short, on one line."""
     if not isinstance(value, str | bytes | Real | tuple | list | dict | set | frozenset | None):
-        return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"
+        return f"the class {value.__name__}" if isinstance(value, type) else f"something of type {type(value).__name__}"
     try:
         text = " ".join(repr(value).split())
     except Exception:  # of what is inside, or of an integer of too many digits
-        return f"a {type(value).__name__}"
+        return f"something of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -124,6 +124,7 @@ _ATOMS = {
     ),
     "Level": Rule(_kind("mapper.arch.architecture.Level"), "a memory, a fan-out or the compute unit"),
     "Origin": Rule(_kind("mapper.arch.architecture.Origin"), "an Origin"),
+    "Spec": Rule(_kind("mapper.arch.spec.Spec"), "a Spec"),
     "Constraint": Rule(_kind("mapper.arch.constraints.Constraint"), "a Constraint"),
     "Mapping": Rule(_kind("mapper.mapping.mapping.Mapping"), "a Mapping", "mapper.parse_mapping reads one"),
     "Item": Rule(_kind("mapper.mapping.mapping.Item"), "a Keep, Loop or ParFor"),

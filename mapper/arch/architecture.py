@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 from mapper.arch.constraints import Constraint
+from mapper.arch.spec import Spec
 from mapper.arguments import check_fields
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor, named
@@ -251,11 +253,36 @@ class Architecture:
     constraints: tuple[Constraint, ...] = ()
     dataflows: tuple[tuple[str, tuple[Constraint, ...]], ...] = ()
     origins: tuple[Origin, ...] = field(default=(), compare=False)
+    spec: Spec | None = field(default=None, init=False, compare=False, repr=False)
+    """What it was read from, if it was."""
 
     def __post_init__(self) -> None:
         check_fields(self)
         if problems := [text for _, text in level_problems(self.levels)]:
             raise InputError("; ".join(problems), place=f"architecture {self.name}")
+
+    def replace(self, changes: str | Mapping[str, Any] = {}, value: Any = ..., /, **more: Any) -> Architecture:
+        """The architecture with other values in its spec, by their path of level and key.
+
+            arch.replace("GLB.size", "256 KiB")
+            arch.replace({"GLB.size": "256 KiB", "PE.axes.x": 32}, clock="1 GHz")
+
+        Values are those of the YAML form: texts with units, numbers, True and False, lists and dicts; None leaves a key
+        out. All else is as if the edited file were loaded. Raises InputError as loading it does, for a path that leads
+        nowhere, and for an architecture that was not read from a spec.
+        """
+        from mapper.arch.load import replaced
+
+        if isinstance(changes, str) is (value is ...) or not isinstance(changes, str | Mapping):
+            raise InputError(
+                "replace takes a path and a value, or a dict of values by path", hint='"GLB.size", "64 KiB"'
+            )
+        if self.spec is None:
+            raise InputError(
+                f"{self.name} was not read from a spec", hint="dataclasses.replace changes what it is made of"
+            )
+        given = {changes: value} if isinstance(changes, str) else changes
+        return replaced(self.spec, {**given, **more})
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:

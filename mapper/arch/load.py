@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping as Dict
 from os import PathLike
 from typing import Any
 
 from mapper.arch.architecture import Architecture, FanOut, Memory, level_problems
 from mapper.arch.constraints import Constraint, located, parse_constraint
+from mapper.arch.edit import edited, text
 from mapper.arch.energy import EnergyTable, load_table
 from mapper.arch.estimate import ESTIMATED
 from mapper.arch.levels import Levels
 from mapper.arch.spec import Spec, find_spec
 from mapper.arch.units import CLOCK_UNITS, ENERGY_UNITS, TECHNOLOGY_UNITS
-from mapper.arch.yaml_node import Reader, open_document
+from mapper.arch.yaml_node import Reader, compose, open_tree
 from mapper.errors import InputError, all_of
 
 _TOP = (
@@ -32,7 +34,18 @@ def load_architecture(spec: str | PathLike[str]) -> Architecture:
 
 def parse_architecture(spec: Spec) -> Architecture:
     """The architecture that a spec describes; raises like `load_architecture`."""
-    reader, top = open_document(spec.text, spec.place, _TOP, ("name", "levels"), "the spec")
+    return _parse(spec, compose(spec.text, spec.place))
+
+
+def replaced(spec: Spec, changes: Dict[str, Any]) -> Architecture:
+    """The architecture of a spec in which values are others, by path; raises like `load_architecture` and `edited`."""
+    root = edited(spec, changes)
+    return _parse(Spec(spec.place, text(root)), root)
+
+
+def _parse(spec: Spec, root: Any) -> Architecture:
+    """The architecture that a tree describes, which is that of the spec or of one at other places."""
+    reader, top = open_tree(root, spec.place, _TOP, ("name", "levels"), "the spec")
     technology = reader.integer(top["technology"], TECHNOLOGY_UNITS, "technology") if "technology" in top else None
     estimated = "energies" in top and top["energies"].value == ESTIMATED
     table = _table(reader, top["energies"], technology) if "energies" in top and not estimated else None
@@ -59,7 +72,7 @@ def parse_architecture(spec: Spec) -> Architecture:
     }
     if problem := all_of(reader.in_order()):
         raise problem
-    return Architecture(
+    arch = Architecture(
         name,
         tuple(levels.found),
         unit,
@@ -71,6 +84,8 @@ def parse_architecture(spec: Spec) -> Architecture:
         tuple(dataflows.items()),
         tuple(levels.origins),
     )
+    object.__setattr__(arch, "spec", spec)
+    return arch
 
 
 def _constraints(reader: Reader, nodes: Iterable[Any], levels: Levels) -> tuple[Constraint, ...]:
@@ -82,11 +97,11 @@ def _constraints(reader: Reader, nodes: Iterable[Any], levels: Levels) -> tuple[
     axes = {level.name: [a.name for a in level.axes] for level in levels.found if isinstance(level, FanOut)}
     found: list[Constraint] = []
     for node in nodes:
-        text = reader.text(node, "a constraint")
+        stated = reader.text(node, "a constraint")
         if node.id != "scalar":
             continue
         try:
-            parsed = parse_constraint(text)
+            parsed = parse_constraint(stated)
             found += [located(c, memories, axes) for c in parsed] if levels.complete else parsed
         except InputError as error:
             reader.problem(node, f"{error.place}: {error.message}" if error.place else error.message, error.hint)

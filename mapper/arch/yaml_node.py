@@ -41,7 +41,11 @@ def open_document(text: str, file: str, known: Iterable[str], required: Iterable
 
     InputError where it is no YAML or empty; all else is noted by the reader: unknown keys, and required ones missing.
     """
-    root = compose(text, file)
+    return open_tree(compose(text, file), file, known, required, what)
+
+
+def open_tree(root: Any, file: str, known: Iterable[str], required: Iterable[str], what: str) -> Document:
+    """The same for the tree of a document."""
     if root is None:
         raise InputError("the file is empty", place=file)
     reader = Reader(file)
