@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from mapper.ir import LoopNest, Role
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -106,3 +108,82 @@ def unpack(binding: Binding, array: Array, arrays: Mapping[str, Array]) -> Array
     if result.bias is not None:
         y = y + result.beta * arrays[result.bias].reshape(result.bias_shape)
     return np.asarray(y)  # one number times another is no array any more
+
+
+# -- plain data --------------------------------------------------------------------------------------------------------
+
+
+def binding_data(binding: Binding, names: Mapping[str, str]) -> dict[str, Any]:
+    """The binding as a schedule holds it; `names` are those of its values in the network.
+
+    An operand is its value less its zero point, transposed, padded, cropped, and reshaped to its tensor. The result is
+    the output reshaped, transposed, brought to its shape, divided, multiplied by `alpha`, and with its bias added.
+    """
+
+    def named(value: str) -> str:
+        return names.get(value, value)
+
+    operands = {}
+    for tensor, view in binding.operands.items():
+        zero = {"zero_point": {"value": named(view.zero), "shape": list(view.zero_shape)}} if view.zero else {}
+        operands[tensor] = {
+            "value": named(view.value),
+            **zero,
+            "transpose": list(view.perm),
+            "pads": [list(pair) for pair in view.pads],
+            **({"pad_with": "lowest"} if view.lowest else {}),
+            "crop": list(view.crop),
+        }
+    result = binding.result
+    return {
+        "operands": operands,
+        "result": {
+            "value": named(result.value),
+            "reshape": list(result.split),
+            "transpose": list(result.perm),
+            "shape": list(result.shape),
+            **({"divisors": [list(each) for each in result.divisors]} if result.divisors else {}),
+            **({"alpha": result.alpha} if result.alpha != 1.0 else {}),
+            **({"bias": _bias_data(result, named(result.bias))} if result.bias is not None else {}),
+        },
+    }
+
+
+def _bias_data(result: Result, name: str) -> dict[str, Any]:
+    return {"value": name, "shape": list(result.bias_shape), **({"beta": result.beta} if result.beta != 1.0 else {})}
+
+
+def binding_of(data: Mapping[str, Any], nest: LoopNest) -> Binding:
+    """The binding of a layer that `binding_data` wrote; KeyError, TypeError or ValueError where it is none."""
+    views = {}
+    for tensor in nest.tensors:
+        if tensor.role is Role.OUTPUT:
+            continue
+        row = data["operands"][tensor.name]
+        zero = row.get("zero_point")
+        views[tensor.name] = View(
+            row["value"],
+            tuple(row["transpose"]),
+            tuple((before, after) for before, after in row["pads"]),
+            tuple(row["crop"]),
+            nest.shape(tensor),
+            zero["value"] if zero else None,
+            tuple(zero["shape"]) if zero else (),
+            row.get("pad_with") == "lowest",
+        )
+    row = data["result"]
+    bias = row.get("bias") or {}
+    return Binding(
+        views,
+        Result(
+            row["value"],
+            tuple(row["reshape"]),
+            tuple(row["transpose"]),
+            tuple(row["shape"]),
+            alpha=row.get("alpha", 1.0),
+            beta=bias.get("beta", 1.0),
+            bias=bias.get("value"),
+            bias_shape=tuple(bias.get("shape", ())),
+            divisors=tuple(map(tuple, row.get("divisors", ()))),
+        ),
+    )

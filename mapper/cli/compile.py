@@ -51,6 +51,7 @@ class Request:
 def run(request: Request) -> None:
     """Compile, write what was asked for, print the summary, and verify if asked."""
     from backends.emit import Schedule, about, to_yaml
+    from frontends.onnx import describe
 
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
@@ -69,6 +70,7 @@ def run(request: Request) -> None:
     if folder:
         origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
         folder.start({"name": network.name, "path": str(origin), "sha256": model.sha256, **given}, spec.text)
+    told = describe(model) if folder else {}
     distinct = len(network.unique)
     kept = f"; their schedules are kept in {folder.path}" if folder else ""
     try:
@@ -80,7 +82,7 @@ def run(request: Request) -> None:
                     for name in names:
                         folder.write(
                             paths[name],
-                            to_yaml(Schedule(name, nest, arch.name, result.mapping, about(result))),
+                            to_yaml(Schedule(name, nest, arch.name, result.mapping, about(result), told[name])),
                         )
                 advance(f"{names[0]} {result.status}")
 

@@ -15,7 +15,6 @@ from mapper.cost.explain import explain
 from mapper.documents.evaluation import evaluation_data, explanation_data
 from mapper.documents.quantities import energy_text
 from mapper.errors import InputError
-from mapper.mapping import violations
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,13 +28,12 @@ T = TypeVar("T")
 def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: bool) -> None:
     """Print the breakdown of a schedule's mapping, or what makes up the counts of one node ('GLB:I').
 
-    InputError with every violation if the mapping is illegal.
+    InputError with everything that the schedule misstates and every violation if the mapping is illegal.
     """
     from backends.emit import nest_text, read_schedule
 
-    arch, schedule = load_architecture(arch_name), read_schedule(path)
-    if broken := violations(schedule.nest, arch, schedule.mapping):
-        raise InputError("\n".join(f"{path}: illegal on {arch.name}: {problem}" for problem in broken))
+    arch = load_architecture(arch_name)
+    schedule = read_schedule(path, arch)
     if node is not None:
         _explain(schedule, arch, node, as_json=as_json)
         return

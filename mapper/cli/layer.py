@@ -13,7 +13,7 @@ from mapper.cli.options import Asked
 from mapper.cli.output import console, table
 from mapper.cli.progress import live
 from mapper.cost import Cost
-from mapper.documents.layer import layer_data
+from mapper.documents.layer import result_data
 from mapper.documents.quantities import energy_text, value_text
 from mapper.errors import Interrupted
 from mapper.files import write_text
@@ -47,7 +47,7 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         schedule = Schedule("layer", nest, arch.name, result.mapping, about(result))
         write_text(output, to_json(schedule) if output.suffix == ".json" else to_yaml(schedule))
     if as_json:
-        print(json.dumps(layer_data(nest, arch, result), indent=2))
+        print(json.dumps(result_data(result), indent=2))
     else:
         if result.objective is Objective.PARETO:
             print_front(result, arch)

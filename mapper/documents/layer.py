@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
 from dataclasses import asdict
 from typing import Any
 
-from mapper.arch import Architecture
 from mapper.cost import Cost
 from mapper.documents.numbers import exact, finite
 from mapper.documents.schema import schema
@@ -63,20 +63,55 @@ def cost_rows(cost: Cost) -> list[dict[str, Any]]:
     return [{**row, **unit} for row in rows]
 
 
-def items_data(mapping: Mapping) -> list[dict[str, Any]]:
-    """The items of a mapping, outermost first."""
-    return [item_data(item) for item in mapping.items]
+def items_data(mapping: Mapping, nest: LoopNest) -> list[dict[str, Any]]:
+    """The items of a mapping, outermost first, with what follows from the layer and the loops above.
+
+    A loop cuts the `extent` that is left of its dim into `pieces`; a storage node has the shape of its largest `tile`,
+    a number for each rank of the tensor, and its `elements`. Of dims and tensors that the layer does not have nothing
+    follows.
+    """
+    tile = dict(nest.dims)
+    rows = []
+    for item in mapping.items:
+        rows.append(_item(item, nest, tile))
+        if not isinstance(item, Keep) and item.dim in tile:
+            tile[item.dim] = min(tile[item.dim], item.step)
+    return rows
 
 
-def item_data(item: Item) -> dict[str, Any]:
-    """One item of a mapping."""
+def _item(item: Item, nest: LoopNest, tile: Dict[str, int]) -> dict[str, Any]:
     match item:
-        case Keep(memory, tensor, rolling):
-            return {"keep": memory, "tensor": tensor, **({"rolling": True} if rolling else {})}
+        case Keep(memory, name, rolling):
+            tensor = next((t for t in nest.tensors if t.name == name), None)
+            held = {"tile": list(nest.shape(tensor, tile)), "elements": nest.words(tensor, tile)} if tensor else {}
+            return {"keep": memory, "tensor": name, **({"rolling": True} if rolling else {}), **held}
         case Loop(dim, step):
-            return {"for": dim, "step": step}
+            return {"for": dim, "step": step, **_pieces(dim, step, tile)}
         case ParFor(dim, step, fanout, axis):
-            return {"parfor": dim, "step": step, "fanout": fanout, "axis": axis}
+            return {"parfor": dim, "step": step, "fanout": fanout, "axis": axis, **_pieces(dim, step, tile)}
+
+
+def _pieces(dim: str, step: int, tile: Dict[str, int]) -> dict[str, int]:
+    return {"extent": tile[dim], "pieces": -(-tile[dim] // step)} if dim in tile and step > 0 else {}
+
+
+def nest_data(nest: LoopNest) -> dict[str, Any]:
+    """A layer: its text form, and what that says in parts.
+
+    A rank of a tensor is a sum of dims times a coefficient, as {P: 2, R: 1}; `shape` is that of the whole tensor.
+    """
+    tensors = {
+        tensor.name: {
+            "role": str(tensor.role),
+            "ranks": [{term.dim: term.coef for term in rank} for rank in tensor.ranks],
+            "shape": list(nest.shape(tensor)),
+            **({"bits": tensor.bits} if tensor.bits is not None else {}),
+        }
+        for tensor in nest.tensors
+    }
+    if nest.partial_bits is not None:
+        tensors[nest.output.name]["partial_bits"] = nest.partial_bits
+    return {"nest": str(nest), "dims": dict(nest.dims), "tensors": tensors}
 
 
 def proof_data(result: Result) -> dict[str, Any]:
@@ -104,27 +139,26 @@ def statistics_data(result: Result) -> dict[str, Any]:
 
 
 def result_data(result: Result) -> dict[str, Any]:
-    """A result: what was asked for, its cost, what is proven, how the search went, its mapping, and its front."""
+    """A result: the layer, what was asked for, the cost, what is proven, how the search went, mapping and front."""
+    front = [{**_point(point), "mapping": items_data(point.mapping, result.nest)} for point in result.front]
     return {
+        "schema": schema("layer"),
+        "layer": str(result.nest),
+        "arch": result.arch,
         "objective": str(result.objective),
         "mapspace": result.mapspace,
         **cost_data(result.cost),
         **proof_data(result),
         **statistics_data(result),
-        "mapping": items_data(result.mapping),
-        "front": [{**_point(point), "mapping": items_data(point.mapping)} for point in result.front],
+        "mapping": items_data(result.mapping, result.nest),
+        "front": front,
     }
-
-
-def layer_data(nest: LoopNest, arch: Architecture, result: Result) -> dict[str, Any]:
-    """The result of a layer on an architecture."""
-    return {"schema": schema("layer"), "layer": str(nest), "arch": arch.name, **result_data(result)}
 
 
 def result_rows(result: Result) -> list[dict[str, Any]]:
     """A row for each point of a front, or the one row of another objective, with what is proven of all."""
     proof = {**proof_data(result), "solve_s": round(result.statistics.wall_s, 3)}
-    head = {"objective": str(result.objective)}
+    head = {"layer": str(result.nest), "arch": result.arch, "objective": str(result.objective)}
     return [{**head, **figures(point.cost), **proof} for point in result.front]
 
 

@@ -94,6 +94,8 @@ def solve(
     if best.bound > reached or (best.proven and best.bound != reached):
         raise AssertionError(f"bound {best.bound} against {reached}: {space.nest} on {space.arch.name}")
     return Result(
+        nest=space.nest,
+        arch=space.arch.name,
         objective=objective,
         mapping=point.mapping,
         cost=point.cost,

@@ -50,6 +50,8 @@ def exhaustive(
         raise InfeasibleError("no mapping is legal")
     front.sort(key=lambda point: point.cost.energy)
     return Result(
+        nest=space.nest,
+        arch=space.arch.name,
         objective=objective,
         mapping=best.mapping,
         cost=best.cost,

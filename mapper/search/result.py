@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mapper.cost import Cost
+from mapper.ir import LoopNest
 from mapper.mapping import Mapping
 from mapper.spelling import Choice
 
@@ -73,7 +74,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The best mapping found, its cost, and what is proven about it.
+    """The best mapping found of a layer, `nest`, on the architecture named `arch`; its cost, and what is proven of it.
 
     `bound` is a proven lower bound of the objective over the mapspace: in the architecture's energy unit for energy and
     for a front (of its first point), in cycles for latency, their product for EDP; it equals the objective where the
@@ -82,6 +83,8 @@ class Result:
     `mapping` and `cost` are the first; for other objectives the one point. `mapspace` names what was searched.
     """
 
+    nest: LoopNest
+    arch: str
     objective: Objective
     mapping: Mapping
     cost: Cost

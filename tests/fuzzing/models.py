@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from random import Random
@@ -14,7 +15,7 @@ from onnx import AttributeProto, helper, numpy_helper
 from random_models import KINDS as TYPES
 from random_models import ODD, SPOILS, Draw, spoil
 
-from frontends.onnx import OnnxModel, load
+from frontends.onnx import OnnxModel, describe, load
 from frontends.onnx.region import Region
 from fuzzing.bases import Base, schemas, small, standard
 from fuzzing.kinds import Kind
@@ -37,10 +38,11 @@ def attempt(given: Model) -> None:
 
 
 def read(path: str, **told: Any) -> OnnxModel:
-    """The model in a file, of which the text form and the inventory work."""
+    """The model in a file, of which the text form, the inventory and what schedules say of layers work."""
     found = load(path, **told)
     assert parse_network(str(found.network)) == found.network
     assert len(inventory(found.network)["layers"]) == len(found.network.layers)
+    assert json.dumps(describe(found), allow_nan=False)
     assert_connected(found)
     return found
 
