@@ -19,7 +19,6 @@ from mapper.documents.network import mapped_data
 from mapper.errors import InputError, VerificationError
 from mapper.files import MissingFileError
 from mapper.ir import LoopNest
-from mapper.mapping import violations
 from mapper.network import Mapped
 from mapper.search import Point, Result
 
@@ -97,11 +96,9 @@ def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Poin
         if layer.name not in written.rows or layer.nest is None:
             raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
         path = folder / written.rows[layer.name]["schedule"]
-        schedule = read_schedule(path)
+        schedule = read_schedule(path, written.arch)
         if schedule.nest != layer.nest:
             raise InputError(f"is of another layer than {layer.name}", place=str(path))
-        if broken := violations(layer.nest, written.arch, schedule.mapping):
-            raise InputError("\n".join(f"illegal: {problem}" for problem in broken), place=str(path))
         if layer.nest in points and points[layer.nest].mapping != schedule.mapping:
             raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
         points[layer.nest] = Point(schedule.mapping, evaluate(layer.nest, written.arch, schedule.mapping))

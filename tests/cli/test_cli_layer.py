@@ -21,7 +21,7 @@ def test_map_prints_what_the_contract_names(mapper):
         "B": {"reads": 256, "writes": 0},
         "O": {"reads": 0, "writes": 256},
     }
-    assert data["mapping"][:3] == [{"keep": "DRAM", "tensor": t} for t in "ABO"]
+    assert data["mapping"][:3] == [{"keep": "DRAM", "tensor": t, "tile": [16, 16], "elements": 256} for t in "ABO"]
 
 
 def test_whole_energies_print_as_whole_numbers(mapper, spec):
@@ -139,6 +139,30 @@ def test_evaluate_says_why_a_mapping_is_illegal(mapper, schedule):
     assert (found.code, found.out) == (1, "")
     illegal = f"mapper: error: {schedule}: illegal on eyeriss_v1: "
     assert found.err == f"{illegal}dim M is not split completely: pieces of 2 remain at the innermost point\n"
+
+
+def test_evaluate_names_what_a_schedule_misstates_beside_what_is_illegal(mapper, schedule):
+    text = SCHEDULE.replace("{for: K, step: 3}", "{for: K, step: 3, extent: 8}").replace(
+        "step: 4,", "step: 4, pieces: 3,"
+    )
+    schedule.write_text(text.replace("{for: M, step: 1}", "{for: M, step: 2}"))
+    found = mapper("evaluate", schedule, "--arch", "simple3")
+    assert (found.code, found.out) == (1, "")
+    why = "by the layer and the loops above (leave it out or correct it)"
+    assert [line.removeprefix(f"mapper: error: {schedule}: ") for line in found.err.splitlines()] == [
+        f"item 4 of mapping: extent is stated as 8, and is 6 {why}",
+        f"item 6 of mapping: pieces is stated as 3, and is 2 {why}",
+        "illegal on simple3: dim M is not split completely: pieces of 2 remain at the innermost point",
+    ]
+
+
+def test_a_schedule_of_the_version_before_is_refused(mapper, schedule):
+    schedule.write_text(SCHEDULE.replace("schedule/2", "schedule/1"))
+    found = mapper("evaluate", schedule, "--arch", "simple3")
+    assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
+    assert (
+        "it has schema 'tilewright.schedule/1', and this version reads 'tilewright.schedule/2' (compile or" in found.err
+    )
 
 
 def test_evaluate_gives_every_reason_why_a_mapping_is_illegal(mapper, schedule):

@@ -60,7 +60,7 @@ def test_a_schedule_that_was_edited_is_checked_first(mapper, build):
     file.write_text("\n".join(line for line in file.read_text().splitlines() if "for: K" not in line))
     found = mapper("verify", build)
     assert found.code == 1
-    assert f"{file}: illegal: dim K is not split completely" in found.err
+    assert f"{file}: illegal on tiny: dim K is not split completely" in found.err
 
 
 @pytest.mark.parametrize("name", ["summary.json", "model.json"])
@@ -69,6 +69,19 @@ def test_an_unfinished_folder_is_not_verified(mapper, build, name):
     found = mapper("verify", build)
     assert (found.code, found.out) == (1, "")
     assert f"{build / name}: " in found.err
+
+
+@pytest.mark.parametrize("name", ["summary", "model"])
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(1, "compile again: mapper compile MODEL -o DIR"), (3, "a newer version of tilewright wrote it")],
+)
+def test_a_folder_of_another_version_is_refused_with_what_to_do(mapper, build, name, number, advice):
+    edit(build / f"{name}.json", schema=f"tilewright.{name}/{number}")
+    found = mapper("verify", build)
+    assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
+    assert f"{name}.json: it has schema 'tilewright.{name}/{number}', and this version reads" in found.err
+    assert f"({advice})" in found.err
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
