@@ -154,6 +154,10 @@ def schedules() -> tuple[Schedule, ...]:
 def draw_schedule(random: Random) -> str:
     data = json.loads(json.dumps(schedule_data(random.choice(schedules()))))
     others = tuple(json.loads(json.dumps(schedule_data(each))) for each in schedules())
+    if random.random() < 0.5:  # without what follows from the rest, a change may make another schedule
+        data["layer"] = {key: data["layer"][key] for key in ("name", "nest")}
+        follows = ("extent", "pieces", "tile", "elements")
+        data["mapping"] = [{key: v for key, v in row.items() if key not in follows} for row in data["mapping"]]
     return written(spoilt_data(data, random, others), random)
 
 
