@@ -7,6 +7,30 @@
     print(result.status, result.cost.energy, result.cost.cycles)
     print(result.mapping)
 
+Functions:
+
+    search(layer, arch, ...)             the best mapping of a layer, with its proof; search_layer is the same
+    compile_model(model, arch, ...)      the best mapping of every layer of an ONNX model
+    load_architecture(spec)              an accelerator by its name, its file or its YAML text
+    conv(K=.., C=.., P=.., Q=.., ...)    a convolution as a layer
+    gemm(M=.., N=.., K=..)               a matrix product as a layer
+    parse_nest(text)                     a layer out of 'O[m,n] += A[m,k] * B[k,n] {m=8 n=8 k=8}'
+    parse_mapping(text)                  a mapping out of a line for each loop and storage node
+    parse_constraint(text)               a constraint out of 'K spatial PE.x = 16'
+    violations(nest, arch, mapping)      what is illegal about a mapping; an empty list if nothing is
+    evaluate(nest, arch, mapping)        what a mapping costs: energy, cycles, every count
+    break_down(nest, arch, mapping)      the same by storage node, network and level
+    explain(nest, arch, mapping, ...)    which loops make up the counts of one storage node, and why
+    evaluate_batch(nest, arch, ...)      the cost of many mappings that differ in their steps, at once
+
+What they take and return, each with its own help: Architecture (replace changes values of its spec), LoopNest, Network,
+Mapping of Keep, Loop and ParFor, Constraint, Limits, Objective, Factors, Mapspace; Result with its Status, Point and
+Statistics, Progress, Compiled, Cost, Counts, BatchCost, Breakdown, Explanation.
+
+A wrong argument is an InputError, as is all that cannot be read; where no mapping is legal it is an InfeasibleError,
+where execution disagrees a VerificationError: each a MapperError with message, place and hint. Ctrl-C is Interrupted, a
+KeyboardInterrupt with what was found by then.
+
 Names are imported when they are first used, so that `import mapper` costs nothing.
 """
 

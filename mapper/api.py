@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapper import cost
 from mapper.arch import Architecture, Constraint, load_architecture
+from mapper.arguments import is_integer, shown
 from mapper.cost import breakdown
 from mapper.cost import explain as explaining
 from mapper.errors import InputError, Interrupted, all_of
@@ -155,7 +156,11 @@ def _architecture(arch: Architecture | str | PathLike[str]) -> Architecture:
 
 
 def _shapes(shapes: Dict[str, Iterable[int]] | None) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(map(int, shape)) for name, shape in (shapes or {}).items()}
+    found = {name: tuple(shape) for name, shape in (shapes or {}).items()}  # also arrays and iterators
+    for name, shape in found.items():
+        if not all(map(is_integer, shape)):
+            raise InputError(f"compile_model: the shape of {name} is of integers, not {shown(shape)}")
+    return {name: tuple(map(int, shape)) for name, shape in found.items()}
 
 
 def _options(

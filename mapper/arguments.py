@@ -170,7 +170,7 @@ def _either(left: Rule, right: Rule) -> Rule:
 
 def _several(one: Rule, outer: Callable[[Any], bool], what: str) -> Rule:
     def holds(value: Any) -> bool:
-        known = isinstance(value, tuple | list | frozenset)  # an iterator would be used up
+        known = isinstance(value, tuple | list | frozenset | str)  # an iterator would be used up
         return outer(value) and (not known or all(map(one.holds, value)))
 
     return Rule(holds, f"{what}, each entry {one.words}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,11 +45,19 @@ class Options:
             "deterministic_limit": "a deterministic limit is a positive number",
         }
         given = {name: getattr(self, name) for name in limits if getattr(self, name) is not None}
-        wrong = (name for name, limit in given.items() if not 0 < limit <= sys.float_info.max)
+        numbers = {name: _float(limit) for name, limit in given.items()}
+        wrong = (name for name, number in numbers.items() if not 0 < number < math.inf)
         if problem := all_of(InputError(f"{limits[name]}, not {shown(given[name])}") for name in wrong):
             raise problem
-        for name, limit in given.items():
-            object.__setattr__(self, name, float(limit))  # also what is a fraction
+        for name, number in numbers.items():
+            object.__setattr__(self, name, number)
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # of an integer
+        return math.inf
 
 
 def read_constraints(found: Iterable[str | Constraint], place: str | None = None) -> tuple[Constraint, ...]:

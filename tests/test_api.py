@@ -83,3 +83,17 @@ def test_importing_costs_nothing():
     program = "import sys, mapper; print(*[m for m in sys.modules if m.startswith('mapper.')])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+def test_help_shows_the_functions_first():
+    import pydoc
+
+    text = pydoc.plain(pydoc.render_doc(mapper))
+    functions = [
+        name for name in mapper.__all__ if not isinstance(getattr(mapper, name), type) and name != "Constraint"
+    ]
+    shown = [text.index(f"{name}(") for name in functions if name != "search_layer"]
+    assert max(shown) < text.index("Architecture") < text.index("PACKAGE CONTENTS")
+    assert all(getattr(mapper, name).__doc__ for name in mapper.__all__)
+    described = mapper.__doc__.partition("What they take")[2]
+    assert all(name in described for name in mapper.__all__ if name not in functions and name != "FileError")

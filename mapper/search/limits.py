@@ -40,6 +40,7 @@ class Limits:
         words = rule("tuple[tuple[str, int], ...]")
         if not words.holds(self.max_words):
             raise InputError(f"max_words is a dict of memories to words, not {shown(self.max_words)}")
+        share = self.min_utilization
         for name in ("max_energy", "max_dram_bytes", "min_utilization"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _fraction(name, getattr(self, name)))
@@ -50,7 +51,7 @@ class Limits:
             if cap is not None and cap < 0:
                 raise InputError(f"{name} is {cap}, which nothing can reach: it is at least 0")
         if self.min_utilization is not None and not 0 <= self.min_utilization <= 1:
-            raise InputError(f"min_utilization is {float(self.min_utilization):g}, not a share from 0 to 1")
+            raise InputError(f"min_utilization is {shown(share)}, not a share from 0 to 1")
 
     @classmethod
     def of(cls, given: Limits | Dict[str, Any] | None) -> Limits:
