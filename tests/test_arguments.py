@@ -104,6 +104,8 @@ def test_wrong_arguments_are_input_errors(name):
         for wrong in WRONG:
             if by_value and isinstance(wrong, np.ndarray):
                 continue  # Python compares it with each member before it asks
+            if parameter.startswith("on_") and callable(wrong):
+                continue  # it is called
             tried += 1
             try:
                 function(wrong) if by_value else function(**{**good, parameter: wrong})
