@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from frontends.onnx import control, expand, graph, stated
+from frontends.onnx import control, expand, graph, referee, rules, stated
 from frontends.onnx.bounds import bounds
 from frontends.onnx.fold import SMALL
 from frontends.onnx.region import Region, Type, type_proto
 from frontends.onnx.registry import SHAPE_READERS
-from frontends.onnx.shapes import Dims, Shapes, condense, infer, is_known, table
+from frontends.onnx.shapes import Shapes, condense, fits, infer, is_known, sizes, table, text
 from mapper.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,27 +76,31 @@ def _following(source: onnx.GraphProto, values: Iterable[str]) -> set[str]:
 
 def _inferred(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]]) -> tuple[onnx.ModelProto, Shapes]:
     """The model with inferred shapes: as ONNX infers them, and beyond that what the parts and bodies of nodes tell;
-    what is given or stated of a value only where nothing else is known of it."""
+    what is given or stated of a value only where nothing
+    else is known of it."""
     proto, weights = _without_weights(proto)
     said = stated.take(proto.graph)
     told: dict[str, onnx.TypeProto] = {}
     sources: dict[str, str] = {}
     proto, shapes = infer(proto, told)
-
-    def more(said: Mapping[str, onnx.TypeProto]) -> dict[str, _Told]:
-        """What is found now. Inference does not take everything, as of a value that is made twice: once is enough."""
-        return {name: each for name, each in _beyond(proto, shapes, given, said).items() if name not in told}
-
-    while found := more({}) or more(said):
+    remarks: dict[str, str] = {}
+    while found := _beyond(proto, shapes, given, {}, told) or _beyond(proto, shapes, given, said, told):
         told |= {name: each.kind for name, each in found.items()}
         sources |= {name: each.source for name, each in found.items() if each.source}
+        remarks |= {name: each.remark for name, each in found.items() if each.remark}
         proto, shapes = infer(proto, told)
+    for name in given:
+        if not fits(given[name], shapes.dims.get(name)):
+            known = text(shapes.dims[name])
+            raise InputError(f"{name} is {known}, which follows from the inputs, and not {text(given[name])} as given")
     stored = graph.initializers(weights)
     graph.keep(proto.graph.input, [value for value in proto.graph.input if value.name not in stored])
     proto.graph.initializer.extend(weights.initializer)
     proto.graph.sparse_initializer.extend(weights.sparse_initializer)
     shapes = table(proto.graph, shapes.doubt)
-    return proto, replace(shapes, sources=sources, remarks=stated.remarks(shapes, said), bounds=bounds(proto, shapes))
+    for name, remark in stated.remarks(shapes, said).items():
+        remarks[name] = "; ".join(filter(None, (remarks.get(name), remark)))
+    return proto, replace(shapes, sources=sources, remarks=remarks, bounds=bounds(proto, shapes))
 
 
 def _without_weights(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.GraphProto]:
@@ -121,10 +125,12 @@ def _without_weights(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.Grap
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """The type of a value beyond what ONNX infers, and where it is from if it does not follow from the inputs."""
+    """The type of a value beyond what ONNX infers, where it is from if it does not follow from the inputs, and what
+    there is to say of it."""
 
     kind: onnx.TypeProto
     source: str = ""
+    remark: str = ""
 
 
 FILE = "as the file states"
@@ -136,42 +142,48 @@ def _beyond(
     shapes: Shapes,
     given: Mapping[str, tuple[int, ...]],
     said: Mapping[str, onnx.TypeProto],
+    before: Container[str],
 ) -> dict[str, _Told]:
-    """The types of values that ONNX does not infer, in one pass along the nodes.
+    """The types of values that ONNX does not infer, or gets wrong, in one pass along the nodes; not of those `before`,
+    which once is enough: inference does not take everything, as of a value that is made twice.
 
-    Of a node whose inputs are known the types of the outputs are those given, those that its parts or bodies have, or
-    the last resort, those `said` of them. What follows is inferred node by node, but for what is computed from shapes
-    that were found on the way: that takes folding.
+    Of a node whose inputs are known the types of the outputs are those given, those that its parts or bodies have, what
+    ONNX Runtime makes, or the last resort, those `said` of them. What follows is inferred node by node, but for what is
+    computed from shapes that were found on the way: that takes folding.
     """
     dims, types, others = dict(shapes.dims), dict(shapes.types), set(shapes.others)  # all grow on the way
     region = Region(proto, replace(shapes, dims=dims, types=types, others=others), frozenset(), given=given)
     found: dict[str, _Told] = {}
     late: set[str] = set()
+
+    def ask(node: onnx.NodeProto, tell: _Teller) -> None:
+        with contextlib.suppress(InputError):  # what is wrong is said when the node is lowered
+            for value, told in tell(node, region).items():
+                if value in before or (tell is not _corrected and region.shapes.known(value)):
+                    continue
+                found[value] = told
+                if told.kind.HasField("tensor_type"):
+                    dims[value], types[value] = sizes(told.kind), told.kind.tensor_type.elem_type
+                else:
+                    others.add(value)
+
     for node in proto.graph.node:
-        reads = graph.reads(node)
+        reads, wanted = graph.reads(node), [value for value in node.output if value and value not in before]
         if not late.isdisjoint(reads) or (node.op_type in SHAPE_READERS and not found.keys().isdisjoint(reads)):
             late.update(node.output)
-            continue
-        if not all(map(region.shapes.known, reads)):
-            continue
-        for tell in (_alone if not found.keys().isdisjoint(reads) else None, _given, _inside, _said(said)):
-            unknown = [value for value in node.output if value and not region.shapes.known(value)]
-            if tell is None or not unknown:
-                continue
-            with contextlib.suppress(InputError):  # what is wrong is said when the node is lowered
-                for value, told in tell(node, region).items():
-                    if value in unknown and told.kind.WhichOneof("value"):
-                        _note(value, told, dims, types, others)
-                        found[value] = told
+        elif wanted and all(map(region.shapes.known, reads)):
+            if not found.keys().isdisjoint(reads) and not all(map(region.shapes.known, wanted)):
+                ask(node, _alone)
+            if all(map(region.shapes.known, wanted)):
+                ask(node, _corrected)
+            for tell in (_given, _inside, _made, _said(said)):
+                if not all(map(region.shapes.known, wanted)):
+                    ask(node, tell)
     return found
 
 
-def _note(value: str, told: _Told, dims: dict[str, Dims], types: dict[str, int], others: set[str]) -> None:
-    if told.kind.HasField("tensor_type"):
-        dims[value] = tuple(dim.dim_value for dim in told.kind.tensor_type.shape.dim)
-        types[value] = told.kind.tensor_type.elem_type
-    else:
-        others.add(value)
+_Teller = Callable[["onnx.NodeProto", Region], Mapping[str, _Told]]
+"""What may tell the types of the outputs of a node, by name."""
 
 
 def _alone(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
@@ -188,16 +200,49 @@ def _alone(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
         known = table(shape_inference.infer_shapes(proto).graph)
     except Exception as error:  # InferenceError, but for some models others too
         raise InputError(condense(str(error)), place=graph.place(node)) from error
-    return {name: _Told(type_proto((known.types[name], known.dims[name]))) for name in node.output if known.known(name)}
+    whole = [name for name in node.output if name and is_known(known.dims.get(name)) and known.types.get(name)]
+    return {name: _Told(type_proto((known.types[name], known.dims[name]))) for name in whole}
+
+
+def _corrected(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+    """What ONNX Runtime makes of a node, or its definition says, if ONNX infers something else."""
+    if not referee.questions(node):
+        return {}
+    defined, ran = rules.ruled(node, region), referee.made(node, region)
+    found, wrong = {}, False
+    for value in filter(None, node.output):
+        inferred = region.shapes(value)
+        made = ran[value][1] if value in ran else defined
+        source, remark = "", ""
+        if made is not None and made != inferred:
+            source = "as ONNX Runtime makes it" if value in ran else "by definition"
+            remark = f"ONNX infers {text(inferred)} for its output {value}; {text(made)} {source} is taken"
+            wrong = True
+        dims = inferred if made is None else made
+        found[value] = _Told(type_proto((region.shapes.types[value], dims)), source, remark)
+    return found if wrong else {}
+
+
+def _made(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
+    """What ONNX Runtime makes of a node, or its definition says."""
+    found = {value: _Told(type_proto(kind)) for value, kind in referee.made(node, region).items()}
+    if not found and (defined := rules.ruled(node, region)) is not None:
+        kinds = {value: region.shapes.types.get(value) for value in node.output if value}
+        found = {value: _Told(type_proto((kind, defined))) for value, kind in kinds.items() if kind}
+    return found
 
 
 def _given(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
-    """What the user gives."""
-    types = {name: region.shapes.types.get(name, 1) for name in node.output if name in region.given}
-    return {name: _Told(type_proto((kind, region.given[name])), GIVEN) for name, kind in types.items()}
+    """What the user gives, if it fits what is known."""
+    found = {}
+    for name in node.output:
+        if name in region.given and fits(region.given[name], region.shapes.dims.get(name)):
+            kind = region.shapes.types.get(name) or 1
+            found[name] = _Told(type_proto((kind, region.given[name])), GIVEN)
+    return found
 
 
-def _said(said: Mapping[str, onnx.TypeProto]) -> Callable[[onnx.NodeProto, Region], dict[str, _Told]]:
+def _said(said: Mapping[str, onnx.TypeProto]) -> _Teller:
     """What is stated, where it says all that is not inferred."""
 
     def tell(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from frontends.onnx.binding import Binding, Result, View
 from frontends.onnx.conv import pads_of
@@ -41,25 +42,54 @@ def _whole(site: Site, reduction: Reduction) -> Lowered | None:
     return _lower(site, size, ones, ones, none, ones, reduction, inside=True)
 
 
-def _windows(site: Site, reduction: Reduction) -> Lowered | None:
-    size = site.shape(site.inputs[0])[2:]
-    ones = (1,) * len(size)
-    kernel = tuple(site.attributes.get("kernel_shape", ()))
-    strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
-    if len(kernel) != len(size) or min((1, *kernel, *strides, *dilations)) < 1:
-        raise site.refuse(f"a kernel of shape {kernel} does not fit an input of shape {site.shape(site.inputs[0])}")
-    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
-    pads = pads_of(site, size, reach, strides)
-    out = []
-    for n, (before, after), r, s in zip(size, pads, reach, strides, strict=True):
-        room = n + before + after - r
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """Of each axis the size of the input, that of the kernel, stride, dilation and padding."""
+
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, site: Site) -> _Windows:
+        """Those of a pooling; InputError if they do not fit its input."""
+        size = site.shape(site.inputs[0])[2:]
+        ones = (1,) * len(size)
+        kernel = tuple(site.attributes.get("kernel_shape", ()))
+        strides, dilations = site.ints("strides", ones), site.ints("dilations", ones)
+        if len(kernel) != len(size) or min((1, *kernel, *strides, *dilations)) < 1:
+            raise site.refuse(f"a kernel of shape {kernel} does not fit an input of shape {site.shape(site.inputs[0])}")
+        pads = pads_of(site, size, tuple(_reach(*axis) for axis in zip(kernel, dilations, strict=True)), strides)
+        return cls(size, kernel, strides, dilations, pads)
+
+
+def _reach(kernel: int, dilation: int) -> int:
+    return dilation * (kernel - 1) + 1
+
+
+def places(site: Site) -> tuple[int, ...]:
+    """How many windows there are along each axis, as ONNX counts them since opset 22, and ONNX Runtime in all: with
+    `ceil_mode` the last may reach beyond the padding, but it begins in the input or in the padding before it.
+
+    InputError if there is none.
+    """
+    found, windows = [], _Windows.of(site)
+    axes = zip(windows.size, windows.kernel, windows.strides, windows.dilations, windows.pads, strict=True)
+    for n, k, s, d, (before, after) in axes:
+        room = n + before + after - _reach(k, d)
         count = (-(-room // s) if site.attributes.get("ceil_mode", 0) else room // s) + 1
-        # the last window begins inside the input, or in the padding before it
-        out.append(count - 1 if (count - 1) * s >= n + before and count > 1 else count)
-    if min(out, default=1) < 1:
-        raise site.refuse(f"the kernel reaches over {reach}, more than the padded input has")
+        found.append(count - 1 if (count - 1) * s >= n + before and count > 1 else count)
+    if min(found, default=1) < 1:
+        raise site.refuse(f"the kernel of shape {windows.kernel} reaches over more than the padded input has")
+    return tuple(found)
+
+
+def _windows(site: Site, reduction: Reduction) -> Lowered | None:
+    at, out = _Windows.of(site), places(site)
     inside = not site.attributes.get("count_include_pad", 0)
-    return _lower(site, kernel, strides, dilations, pads, tuple(out), reduction, inside=inside)
+    return _lower(site, at.kernel, at.strides, at.dilations, at.pads, out, reduction, inside=inside)
 
 
 def _lower(

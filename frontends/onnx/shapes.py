@@ -108,6 +108,14 @@ def is_known(dims: Dims | None) -> bool:
     return dims is not None and all(isinstance(n, int) for n in dims)
 
 
+def fits(dims: Dims, known: Dims | None) -> bool:
+    """Whether a shape is not at odds with what is known."""
+    if known is None:
+        return True
+    pairs = zip(dims, known, strict=False)
+    return len(dims) == len(known) and all(a == b or isinstance(a, str) or isinstance(b, str) for a, b in pairs)
+
+
 def infer(proto: onnx.ModelProto, told: Mapping[str, onnx.TypeProto] | None = None) -> tuple[onnx.ModelProto, Shapes]:
     """The model with inferred shapes: those that follow from its inputs, and from what is `told` of other values.
 

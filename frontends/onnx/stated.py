@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from frontends.onnx import graph
 from frontends.onnx.region import type_proto
-from frontends.onnx.shapes import Dims, Shapes, is_known, sizes, text
+from frontends.onnx.shapes import Dims, Shapes, fits, is_known, sizes, text
 
 if TYPE_CHECKING:
     import onnx
@@ -61,10 +61,7 @@ def remarks(shapes: Shapes, said: Mapping[str, onnx.TypeProto]) -> dict[str, str
     for name, kind in said.items():
         if kind.HasField("tensor_type") and kind.tensor_type.HasField("shape") and name in shapes.dims:
             here, there = sizes(kind), shapes.dims[name]
-            fits = len(here) == len(there) and all(
-                n == m or not (isinstance(n, int) and isinstance(m, int)) for n, m in zip(here, there, strict=True)
-            )
-            if not fits:
+            if not fits(here, there):
                 found[name] = (here, there)
     if not found:
         return {}

@@ -34,7 +34,9 @@ def embedding(body: Body) -> None:
 
 
 OUTLINES: Mapping[tuple[str, str], Callable[[Body], None]] = {
+    ("", "GroupNormalization"): like(0),
     ("", "LayerNormalization"): like(0),
+    ("", "MeanVarianceNormalization"): like(0),
     ("", "SimplifiedLayerNormalization"): like(0),
     ("com.microsoft", "BiasGelu"): like(0),
     ("com.microsoft", "EmbedLayerNormalization"): embedding,

@@ -1,0 +1,54 @@
+"""Shapes by definition: of operators where ONNX's inference is wrong, or was in some version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from frontends.onnx import graph, pool
+from frontends.onnx.site import Site
+
+if TYPE_CHECKING:
+    import onnx
+
+    from frontends.onnx.region import Region
+
+
+def transform(site: Site) -> tuple[int, ...] | None:
+    """STFT: [batch, frames, bins, 2]; of real signals no more than half of the bins unless all are asked for.
+
+    ONNX infers all of them (up to 1.23) where `onesided` is left out, although 1 is its default.
+    """
+    signal, step = site.shape(site.inputs[0]), site.constants.get(site.inputs[1])
+    window, given = site.optional(2), site.constants.get(site.optional(3) or "")
+    if window is not None and len(site.shape(window)) == 1:
+        (length,) = site.shape(window)
+    elif given is not None and given.size == 1:
+        length = int(given.item())
+    else:
+        return None
+    if len(signal) != 3 or step is None or step.size != 1 or step.item() < 1 or not 1 <= length <= signal[1]:
+        return None
+    bins = length // 2 + 1 if site.attributes.get("onesided", 1) else length
+    return signal[0], (signal[1] - length) // int(step.item()) + 1, bins, 2
+
+
+def pooled(site: Site) -> tuple[int, ...] | None:
+    """Pooling whose last window may be cut off."""
+    return (*site.shape(site.inputs[0])[:2], *pool.places(site)) if site.attributes.get("ceil_mode", 0) else None
+
+
+RULES: Mapping[str, Callable[[Site], tuple[int, ...] | None]] = {
+    "AveragePool": pooled,
+    "LpPool": pooled,
+    "MaxPool": pooled,
+    "STFT": transform,
+}
+"""By name of an operator of the standard, the shape of all its outputs; None where inference knows as much."""
+
+
+def ruled(node: onnx.NodeProto, region: Region) -> tuple[int, ...] | None:
+    """The shape of the outputs of a node by definition; None if there is no rule, InputError if it does not fit."""
+    if not graph.is_standard(node) or node.op_type not in RULES:
+        return None
+    return RULES[node.op_type](Site.of(node, region))
