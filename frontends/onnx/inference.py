@@ -75,9 +75,8 @@ def _following(source: onnx.GraphProto, values: Iterable[str]) -> set[str]:
 
 
 def _inferred(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]]) -> tuple[onnx.ModelProto, Shapes]:
-    """The model with inferred shapes: as ONNX infers them, and beyond that what the parts and bodies of nodes tell;
-    what is given or stated of a value only where nothing
-    else is known of it."""
+    """The model with inferred shapes: as ONNX infers them, and what is known beyond that; what is given or stated of a
+    value only where nothing else is known of it."""
     proto, weights = _without_weights(proto)
     said = stated.take(proto.graph)
     told: dict[str, onnx.TypeProto] = {}
