@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mapper.arch import find_spec, parse_architecture
 from mapper.cli import interrupts
@@ -19,17 +19,14 @@ from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
 from mapper.cli.output import console, table
 from mapper.cli.progress import bar
-from mapper.documents.network import breakdown_rows, csv_text, node_rows, share, summary
+from mapper.documents.network import breakdown_rows, csv_text, node_rows, summary
 from mapper.documents.quantities import energy_text, engineering
+from mapper.documents.show import rates, where
 from mapper.errors import Interrupted, VerificationError
 from mapper.ir import LoopNest
 from mapper.network import Compiled, Transfer, check_network, compile_network
-from mapper.network.spent import OTHERS
 from mapper.network.workers import workers
 from mapper.search import Result
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,53 +113,6 @@ def _group(moved: Transfer) -> str:
     return f"{moved.node.op}, attached" if moved.node.to else moved.node.op
 
 
-_WHERE = {
-    "energy_by_level": "energy by level",
-    "energy_by_tensor": "energy by tensor",
-    "energy_by_operator": "energy by operator",
-    "cycles_by_bottleneck": "time by bottleneck",
-    "dram_bytes_by_tensor": "DRAM by tensor",
-}
-
-
-def _where(data: dict[str, Any]) -> Table:
-    """Where energy, time and traffic go, the largest parts first; what is nothing is left out."""
-    rows = table("where it goes", "")
-    for key, title in _WHERE.items():
-        of = key.partition("_by_")[0]
-        shares = {name: share(part, data["totals"][of]) for name, part in data["breakdown"][key].items() if part}
-        largest = sorted(shares, key=lambda name: -shares[name])
-        told = [f"{_called(name)} {_percent(shares[name])}" for name in largest[:7]]
-        if rest := largest[7:]:
-            told.append(f"{len(rest)} others {_percent(sum(shares[name] for name in rest))}")
-        rows.add_row(title, ", ".join(told) or "nothing")
-    return rows
-
-
-def _called(name: str) -> str:
-    return "other operators" if name == OTHERS else name
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}" if share >= 0.0005 else "<0.1%"
-
-
-def _rates(compiled: Compiled) -> str:
-    """How fast and how well, as far as the architecture has a clock and its energies are joules."""
-    told = []
-    if (per_second := compiled.inferences_per_s) is not None:
-        told.append(f"{float(per_second):,.4g} inferences/s")
-    if (tops := compiled.tops) is not None:
-        told.append(f"{float(tops):,.4g} TOPS")
-    if (efficiency := compiled.tops_per_w) is not None:
-        told.append(f"{float(efficiency):,.4g} TOPS/W")
-    if (power := compiled.power_w) is not None:
-        told.append(engineering(power, "W"))
-    if (utilization := compiled.utilization) is not None:
-        told.append(f"{_percent(utilization)} of peak")
-    return ", ".join(told)
-
-
 def _verify(model: Any, compiled: Compiled) -> dict[str, Any]:
     from mapper.cli.verify import execute
 
@@ -208,7 +158,10 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         screen.print()
         screen.print(others)
     screen.print()
-    screen.print(_where(data))
+    going = table("where it goes", "")
+    for title, parts in where(data):
+        going.add_row(title, parts)
+    screen.print(going)
     proven = sum(row["status"] == "optimal" for row in data["layers"])
     latency = compiled.latency_s
     screen.print()
@@ -218,8 +171,8 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
         + (f" ({engineering(latency, 's')})" if latency else "")
         + f", {engineering(compiled.macs)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"
     )
-    if rates := _rates(compiled):
-        screen.print(rates)
+    if rate := rates(compiled):
+        screen.print(rate)
     if data["verification"]:
         from mapper.cli.verify import print_verification
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mapper.arch import Architecture, load_architecture
-from mapper.cli.layer import totals
 from mapper.cli.output import console, table
 from mapper.cost.breakdown import Breakdown, break_down
 from mapper.cost.explain import explain
 from mapper.documents.evaluation import evaluation_data, explanation_data
-from mapper.documents.quantities import energy_text
+from mapper.documents.quantities import cost_text, energy_text
 from mapper.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: 
         return
     print(nest_text(schedule.nest, arch, schedule.mapping))
     print(f"legal on {arch.name}")
-    print(totals(found.cost, arch))
+    print(cost_text(found.cost))
     for rows in (_tiles(found), _traffic(found, arch), _networks(found, arch), _levels(found, arch)):
         if rows.row_count:
             print()

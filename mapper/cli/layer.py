@@ -14,7 +14,7 @@ from mapper.cli.output import console, table
 from mapper.cli.progress import live
 from mapper.cost import Cost
 from mapper.documents.layer import result_data
-from mapper.documents.quantities import energy_text, value_text
+from mapper.documents.quantities import cost_text, energy_text, value_text
 from mapper.errors import Interrupted
 from mapper.files import write_text
 from mapper.ir import LoopNest
@@ -100,7 +100,7 @@ def print_layer(nest: LoopNest, arch: Architecture, mapping: Mapping, cost: Cost
 
     print(nest_text(nest, arch, mapping))
     print(headline)
-    print(totals(cost, arch))
+    print(cost_text(cost))
     rows = table(
         "level",
         "tensor",
@@ -125,11 +125,3 @@ def print_layer(nest: LoopNest, arch: Architecture, mapping: Mapping, cost: Cost
         for i, line in enumerate(lines or [("", "", "", "", "")]):
             rows.add_row(level.name if i == 0 else "", *line, energy if i == 0 else "")
     console().print(rows)
-
-
-def totals(cost: Cost, arch: Architecture) -> str:
-    """What a mapping costs, in a line."""
-    return (
-        f"energy {energy_text(cost.energy, arch.energy_unit)}, {cost.cycles:,} cycles ({cost.bottleneck} bound), "
-        f"utilisation {cost.utilization:.1%}, {cost.counts.operations:,} operations"
-    )

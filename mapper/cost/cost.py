@@ -15,7 +15,7 @@ from mapper.ir import LoopNest
 from mapper.mapping import Access, Counts, Mapping, ParFor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Cost:
     """What a mapping costs.
 
@@ -47,6 +47,29 @@ class Cost:
     def edp(self) -> Fraction:
         """Energy x cycles."""
         return self.energy * self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """The cost as plain data, as in a result: energies in `energy_unit`, counts in elements."""
+        from mapper.documents.layer import cost_data
+
+        return cost_data(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each tensor at each memory and network, for the operations and for leakage: what a DataFrame
+        takes. Their energies add up to that of the cost."""
+        from mapper.documents.layer import cost_rows
+
+        return cost_rows(self)
+
+    def __repr__(self) -> str:
+        from mapper.documents.quantities import cost_text
+
+        return f"<Cost {cost_text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from mapper.documents.show import cost_html
+
+        return cost_html(self)
 
 
 @dataclass(frozen=True, slots=True)

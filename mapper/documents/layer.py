@@ -56,8 +56,9 @@ def cost_rows(cost: Cost) -> list[dict[str, Any]]:
     for (level, tensor), moved in cost.counts.moves.items():
         counts = {"delivered": moved.delivered, "reduced": moved.reduced, "hops": moved.hops}
         rows.append({"level": level, "what": tensor, **counts, "energy": exact(cost.energy_by_tensor[level, tensor])})
-    compute = list(cost.energy_by_level)[-1]
-    rows.append({"level": compute, "what": "operations", "energy": exact(cost.operation_energy)})
+    levels = list(cost.energy_by_level)  # from the outermost to the compute unit
+    rows.sort(key=lambda row: levels.index(row["level"]))
+    rows.append({"level": levels[-1], "what": "operations", "energy": exact(cost.operation_energy)})
     leaks = {level: exact(leak) for level, leak in cost.leak_by_level.items() if leak}
     rows += [{"level": level, "what": "leakage", "energy": leak} for level, leak in leaks.items()]
     return [{**row, **unit} for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from mapper.cost import Cost
 from mapper.search.result import Objective
 
 _PREFIXES = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
@@ -20,7 +21,7 @@ def engineering(value: Fraction | float, unit: str = "") -> str:
     return f"{text} {_PREFIXES[power]}{unit}".rstrip()
 
 
-def energy_text(energy: Fraction, unit: str) -> str:
+def energy_text(energy: Fraction | float, unit: str) -> str:
     """An energy in the architecture's unit, as people write it: joules, or multiples of one operation."""
     return engineering(energy / 10**12, "J") if unit == "pJ" else engineering(energy, "MAC")
 
@@ -34,3 +35,16 @@ def value_text(value: Fraction, objective: Objective, unit: str) -> str:
             return f"{energy_text(value, unit)} x cycles"
         case _:
             return energy_text(value, unit)
+
+
+def percent(share: float) -> str:
+    """A share in percent, with a digit behind the point where it is small: 12%, 3.4%, <0.1%."""
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}" if share >= 0.0005 or not share else "<0.1%"
+
+
+def cost_text(cost: Cost) -> str:
+    """What a mapping costs, in a line."""
+    return (
+        f"energy {energy_text(cost.energy, cost.energy_unit)}, {cost.cycles:,} cycles ({cost.bottleneck} bound), "
+        f"utilisation {cost.utilization:.1%}, {cost.counts.operations:,} operations"
+    )

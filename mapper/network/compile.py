@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mapper.arch import Architecture, Constraint, Only
 from mapper.errors import InputError, Interrupted, MapperError, all_of
@@ -18,11 +19,34 @@ OnSolved = Callable[[LoopNest, Result], None]
 """Called in the calling process whenever a layer is solved."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled(Mapped[Result]):
     """A network with the result of each of its distinct layers, and what was asked for."""
 
     options: Options
+
+    def to_dict(self) -> dict[str, Any]:
+        """The network as plain data: what `mapper compile --format json` prints."""
+        from mapper.documents.network import summary
+
+        return summary(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each node, in order, as in `layers.csv`: what a DataFrame takes. Columns `total_...` count all
+        runs of a node, and add up to the totals."""
+        from mapper.documents.network import node_rows, summary
+
+        return node_rows(summary(self))
+
+    def __repr__(self) -> str:
+        from mapper.documents.show import compiled_text
+
+        return f"<Compiled {compiled_text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from mapper.documents.show import compiled_html
+
+        return compiled_html(self)
 
 
 def compile_network(

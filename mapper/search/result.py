@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from mapper.cost import Cost
 from mapper.ir import LoopNest
@@ -72,7 +73,7 @@ class Statistics:
     interrupted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """The best mapping found of a layer, `nest`, on the architecture named `arch`; its cost, and what is proven of it.
 
@@ -106,6 +107,28 @@ class Result:
         found = gap(self.value, self.bound)
         assert found is not None
         return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data: what `mapper map --format json` prints."""
+        from mapper.documents.layer import result_data
+
+        return result_data(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A flat row for each point of a front, or the one row of another objective: what a DataFrame takes."""
+        from mapper.documents.layer import result_rows
+
+        return result_rows(self)
+
+    def __repr__(self) -> str:
+        from mapper.documents.show import result_text
+
+        return f"<Result {result_text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from mapper.documents.show import result_html
+
+        return result_html(self)
 
 
 def value(objective: Objective, cost: Cost) -> Fraction:
