@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from mapper.cost.breakdown import Breakdown
     from mapper.cost.explain import Explanation
     from mapper.errors import FileError, InfeasibleError, InputError, Interrupted, MapperError, VerificationError
-    from mapper.ir import LoopNest, Network, conv, gemm, parse_nest
+    from mapper.ir import DimRole, LoopNest, Network, conv, dim_roles, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
     from mapper.network import Compiled
     from mapper.search import Factors, Limits, Mapspace, Objective, Point, Progress, Result, Statistics, Status
@@ -69,7 +69,7 @@ _HOMES = {
         "MapperError",
         "VerificationError",
     ),
-    "mapper.ir": ("LoopNest", "Network", "conv", "gemm", "parse_nest"),
+    "mapper.ir": ("DimRole", "LoopNest", "Network", "conv", "dim_roles", "gemm", "parse_nest"),
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
     "mapper.network": ("Compiled",),
     "mapper.search": (
@@ -94,6 +94,7 @@ __all__ = [
     "Constraint",
     "Cost",
     "Counts",
+    "DimRole",
     "Explanation",
     "Factors",
     "FileError",
@@ -119,6 +120,7 @@ __all__ = [
     "break_down",
     "compile_model",
     "conv",
+    "dim_roles",
     "evaluate",
     "evaluate_batch",
     "explain",

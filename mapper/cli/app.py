@@ -151,7 +151,7 @@ def map_command(
     Layers: 'conv K=256 C=48 P=27 Q=27 R=5 S=5 stride=1' (dims N G K C P Q R S, default 1, K and C per group; stride
     and dilation as 2 or 2x1), 'gemm M=16 N=16 K=16' (B for a batch), 'einsum O[m,n] += A[m,k] * B[k,n] m=4 n=4 k=4'.
 
-    Example: mapper map "gemm M=64 N=64 K=64" --arch simple3 --objective edp -c "K spatial PE.x = 16"
+    Example: mapper map "gemm M=64 N=64 K=64" --arch simple3 --objective edp -c "output_channels spatial PE.x = 16"
     """
     from mapper.cli.layer import map_layer
 

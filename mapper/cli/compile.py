@@ -17,7 +17,7 @@ from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
 from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
-from mapper.cli.output import console, table
+from mapper.cli.output import console, table, warning
 from mapper.cli.progress import bar
 from mapper.documents.network import breakdown_rows, csv_text, node_rows, summary
 from mapper.documents.quantities import energy_text, engineering
@@ -89,6 +89,8 @@ def run(request: Request) -> None:
     except BrokenProcessPool:
         kept = f"; finished schedules are kept in {folder.path}" if folder else ""
         fail(EXIT_INTERNAL, f"a solver process died, perhaps for want of memory: try --jobs 1{kept}")
+    for found in compiled.warnings:
+        warning(str(found))
     data = summary(compiled, schedule_of=lambda name: paths[name] if folder else None, verification=None)
     if folder:
         folder.write("layers.csv", csv_text(node_rows(data)))

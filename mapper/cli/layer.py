@@ -10,7 +10,7 @@ from mapper.arch import Architecture, load_architecture
 from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.options import Asked
-from mapper.cli.output import console, table
+from mapper.cli.output import console, table, warning
 from mapper.cli.progress import live
 from mapper.cost import Cost
 from mapper.documents.layer import result_data
@@ -43,6 +43,8 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         if interrupt.result is None:
             raise
         result, interrupted = interrupt.result, interrupt
+    for idle in result.warnings:
+        warning(f"{layer}: {idle}")
     if output:
         schedule = Schedule("layer", nest, arch.name, result.mapping, about(result))
         write_text(output, to_json(schedule) if output.suffix == ".json" else to_yaml(schedule))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
+from mapper.cli.output import warning
 from mapper.errors import InputError
 from mapper.ir import Network
 
@@ -64,4 +64,4 @@ def warn(network: Network) -> None:
             by_note.setdefault(node.note, []).append(f"{node.op} node {node.name}")
     for note, nodes in by_note.items():
         more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-        print(f"mapper: warning: {nodes[0]}{more}: {note}", file=sys.stderr)
+        warning(f"{nodes[0]}{more}: {note}")

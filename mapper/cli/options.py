@@ -125,6 +125,7 @@ Constraints = Annotated[
         "-c",
         metavar="TEXT",
         help="'K spatial PE.x = 16' (or <= or >=; PE: all its axes; all: the whole dim), 'PE.x only K,C', "
+        "'reduction tile RF:O = all' (dims by role), "
         "'K tile GLB:W >= 64', 'keep GLB:W', 'bypass GLB:I,O', 'RF:W above RF:I'; repeatable.",
     ),
 ]

@@ -18,6 +18,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else 160, highlight=False, emoji=False, markup=False)
 
 
+def warning(text: str) -> None:
+    """Print a warning, a line on stderr."""
+    print(f"mapper: warning: {text}", file=sys.stderr)
+
+
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """A table with these columns, the `right` ones aligned to the right."""
     from rich import box

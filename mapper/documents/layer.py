@@ -11,6 +11,7 @@ from mapper.documents.numbers import exact, finite
 from mapper.documents.schema import schema
 from mapper.ir import LoopNest
 from mapper.mapping import Item, Keep, Loop, Mapping, ParFor
+from mapper.mapping.idle import IdleAxis
 from mapper.search.result import Objective, Point, Result
 
 
@@ -125,6 +126,12 @@ def proof_data(result: Result) -> dict[str, Any]:
     }
 
 
+def idle_data(idle: IdleAxis) -> dict[str, Any]:
+    """A warning of an axis that is idle because dims are left out."""
+    told = {"axis": idle.place, "size": idle.size, "causes": list(idle.causes), "left_out": list(idle.left_out)}
+    return {"warning": "idle axis", **told}
+
+
 def front_data(result: Result) -> dict[str, list[list[int | float]]]:
     """Where the objective is the front, its points as pairs of energy and cycles."""
     if result.objective is not Objective.PARETO:
@@ -151,6 +158,7 @@ def result_data(result: Result) -> dict[str, Any]:
         **cost_data(result.cost),
         **proof_data(result),
         **statistics_data(result),
+        "warnings": [{**idle_data(idle), "text": str(idle)} for idle in result.warnings],
         "mapping": items_data(result.mapping, result.nest),
         "front": front,
     }

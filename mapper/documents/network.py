@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from mapper.documents.layer import figures, front_data, proof_data
+from mapper.documents.layer import figures, front_data, idle_data, proof_data
 from mapper.documents.numbers import exact
 from mapper.documents.schema import schema
 from mapper.inventory import bits, treatment
@@ -143,6 +143,9 @@ def summary(
         "limits": _limits(options.limits),
         **data,
         "layers": rows,
+        "warnings": [
+            {**idle_data(found.idle), "layers": list(found.layers), "text": str(found)} for found in compiled.warnings
+        ],
         "verification": verification,
     }
 

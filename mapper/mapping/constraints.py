@@ -125,11 +125,11 @@ def broken(constraints: Iterable[Constraint], nest: LoopNest, arch: Architecture
         match constraint:
             case Spatial(relation=relation, value=value, meant=meant):
                 assert value is not None  # as they are resolved
-                here = _along(instances, constraint)
+                here = along(instances, constraint)
                 actual = math.prod(here.get(dim, 1) for dim in meant)
                 broke = None if relation.holds(actual, value) else f"it is unrolled over {actual}"
             case Only(meant=meant):
-                others = {d: n for d, n in _along(instances, constraint).items() if n > 1 and d not in meant}
+                others = {d: n for d, n in along(instances, constraint).items() if n > 1 and d not in meant}
                 broke = " and ".join(f"{d} is unrolled over {n}" for d, n in others.items())
             case Tile(memory=memory, tensor=tensor, relation=relation, value=value, meant=meant):
                 assert tensor is not None and value is not None
@@ -173,7 +173,7 @@ def unrolled(nest: LoopNest, mapping: Mapping) -> dict[tuple[str, str, str], int
     return found
 
 
-def _along(instances: Dict[tuple[str, str, str], int], constraint: Spatial | Only) -> dict[str, int]:
+def along(instances: Dict[tuple[str, str, str], int], constraint: Spatial | Only) -> dict[str, int]:
     """Instances by dim along the axis or axes of a constraint."""
     found: dict[str, int] = {}
     for (fanout, axis, dim), pieces in instances.items():

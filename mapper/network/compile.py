@@ -11,6 +11,7 @@ from mapper.arch import Architecture, Constraint, Only
 from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import DimRole, LoopNest, Network
 from mapper.mapping.constraints import resolve
+from mapper.network.idle import IdleInLayers, by_axis
 from mapper.network.totals import Mapped
 from mapper.options import Options, mapspace, solve_layer
 from mapper.search.result import Result
@@ -24,6 +25,11 @@ class Compiled(Mapped[Result]):
     """A network with the result of each of its distinct layers, and what was asked for."""
 
     options: Options
+
+    @property
+    def warnings(self) -> tuple[IdleInLayers, ...]:
+        """The axes that layers leave idle because of lists of dims or of constraints, each once."""
+        return by_axis((layer.name, self.result(layer).warnings) for layer in self.network.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """The network as plain data: what `mapper compile --format json` prints."""

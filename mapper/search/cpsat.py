@@ -14,6 +14,7 @@ from functools import cached_property
 from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
 from mapper.mapping import violations
+from mapper.mapping.idle import idle_axes
 from mapper.search.decode import smallest
 from mapper.search.extents import Factors
 from mapper.search.limits import NONE, Limits
@@ -105,6 +106,7 @@ def solve(
         front=best.front or (point,),
         mapspace=str(space),
         statistics=clock.statistics(),
+        warnings=idle_axes(space.nest, space.arch, space.constraints, [p.mapping for p in best.front or (point,)]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mapper.cost import Cost
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
+from mapper.mapping.idle import IdleAxis
 from mapper.spelling import Choice
 
 
@@ -82,6 +83,7 @@ class Result:
     status is optimal. `tie_proven` says whether it is proven that no mapping of that energy takes fewer cycles
     (latency: of so many cycles takes less energy). `front` has the points of a front by ascending energy, of which
     `mapping` and `cost` are the first; for other objectives the one point. `mapspace` names what was searched.
+    `warnings` name the axes that no point uses because of their lists of dims or of constraints.
     """
 
     nest: LoopNest
@@ -95,6 +97,7 @@ class Result:
     front: tuple[Point, ...]
     mapspace: str
     statistics: Statistics
+    warnings: tuple[IdleAxis, ...] = ()
 
     @property
     def value(self) -> Fraction:

@@ -1,7 +1,10 @@
 """Roles of dims: what each kind of layer has, and that nothing but its structure counts."""
 
 import doctest
+import re
 from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -64,6 +67,30 @@ def test_roles_of_each_kind_of_layer(nest, table):
         nest = parse_nest(f"{nest} {{{' '.join(f'{letter}=2' for letter in letters)}}}")
     found = {dim: " ".join(sorted(mine)) for dim, mine in dim_roles(nest).items()}
     assert found == dict(entry.split(": ") for entry in table.split(", "))
+
+
+def test_the_table_of_the_document():
+    text = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text("utf-8")
+    lines = takewhile(lambda line: line.startswith("|"), text[text.index("| role | dims that are |") :].splitlines())
+    rows = [line[1:-1].split("|") for line in lines]
+    heads = [head.strip(" `") for head in rows[0][2:]]
+    layers = {
+        "conv": conv(D=2, T=2),
+        "gemm": gemm(B=2),
+        "S[b,h,q,k] += Q[b,h,q,d] * K[b,h,k,d]": parse_nest(f"{heads[2]} {{b=1 h=1 q=1 k=1 d=1}}"),
+        "pooling": pool(D=2, T=2),
+        "O[a,b] += I[a,b,c]": parse_nest(f"{heads[4]} {{a=1 b=1 c=1}}"),
+    }
+    assert heads == list(layers)
+    said = {head: {} for head in heads}
+    for names, _, *cells in rows[2:]:
+        for head, cell in zip(heads, cells, strict=True):
+            # a row of several roles has a cell of as many dims; several dims of one role have spaces between
+            parts = cell.split(",") if "," in names else [cell]
+            for role, part in zip(re.findall(r"`(\w+)`", names), parts, strict=bool(cell.strip())):
+                for dim in re.findall(r"`(\w)`", part):
+                    said[head].setdefault(dim, set()).add(role)
+    assert said == {head: dict(dim_roles(nest)) for head, nest in layers.items()}
 
 
 def test_the_example_of_the_module():

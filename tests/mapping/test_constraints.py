@@ -1,11 +1,13 @@
 """Constraints against a layer: names, what a mapping breaks, and what cannot hold together."""
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import cases
+from strategies import cases, convs
 
 from mapper.arch import (
     Above,
@@ -22,7 +24,7 @@ from mapper.arch import (
     parse_constraint,
 )
 from mapper.errors import InputError
-from mapper.ir import Role, conv, gemm, parse_nest
+from mapper.ir import Role, conv, dim_roles, gemm, named, parse_nest
 from mapper.mapping import Keep, ParFor, parse_mapping, violations
 from mapper.mapping.constraints import broken, resolve
 from mapper.mapping.contradictions import contradictions
@@ -569,3 +571,118 @@ def test_constraints_that_a_mapping_keeps_to_do_not_contradict_each_other(drawn)
     resolved = resolve(constraints, case.nest, case.arch, strict=True)
     assert broken(resolved, *case) == []
     assert contradictions(resolved, case.nest, case.arch, perfect=perfect) == []
+
+
+# -- roles -------------------------------------------------------------------------------------------------------------
+
+ROLES = {
+    "N": "batch", "G": "groups", "K": "output_channels", "C": "input_channels", "P": "rows", "Q": "columns",
+    "D": "depth", "R": "filter_rows", "S": "filter_columns", "T": "filter_depth",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "layer", "meant", "value"),
+    [
+        ("output_channels spatial PE.x = all", NEST, "K", 384),
+        ("filter spatial PE.x <= 3", NEST, "RS", 3),
+        ("reduction spatial PE = all", NEST, "CRS", 64 * 3),
+        ("reduction tile RF:input = all", NEST, "CRS", 64 * 3),
+        ("K tile RF:input = all", NEST, "K", 384),
+        ("PE only output_channels,C,filter,K", NEST, "KCRS", None),
+        ("output_channels spatial PE.x = 2", gemm(M=4, N=2, K=6), "N", 2),
+        ("PE.x only rows,columns,filter", gemm(M=4, N=2, K=6), "M", None),
+    ],
+)
+def test_roles_become_the_dims_of_the_layer_and_print_as_they_were_written(text, layer, meant, value):
+    for strict in (True, False):
+        (constraint,) = resolved(text, nest=layer, strict=strict)
+        assert constraint.meant == tuple(meant)
+        assert getattr(constraint, "value", None) == value
+        assert str(constraint).split()[:2] == text.replace(":input", ":I").split()[:2]
+
+
+def test_roles_that_the_layer_does_not_have():
+    for text in ("filter spatial PE.x = 2", "filter tile RF = 1", "PE.x only filter,groups"):
+        with pytest.raises(InputError) as error:
+            resolved(text, nest=GEMM)
+        first, *others = str(error.value).splitlines()
+        assert first == (
+            f"{text}: the layer has no dim of role filter "
+            "(its dims: M batch, rows; N output_channels; K input_channels, reduction)"
+        )
+        assert len(others) == text.endswith("groups")
+    (only,) = resolved("PE.x only filter,groups", nest=GEMM, strict=False)
+    assert only.meant == ()  # nothing is unrolled
+    assert resolved("filter spatial PE.x = 2", nest=GEMM, strict=False) == ()
+    (only,) = resolved("PE.x only filter,rows", nest=GEMM)  # a list may name what other layers have
+    assert only.meant == ("M",)
+    with pytest.raises(InputError, match=r"the layer has no dim output_chanels .did you mean output_channels"):
+        resolved("output_chanels spatial PE.x = 2", nest=GEMM)
+
+
+def test_a_word_that_is_a_dim_and_the_role_of_another_is_refused():
+    nest = parse_nest("O[m,n] += A[m,batch] * B[batch,n] {m=2 n=2 batch=2}")
+    for strict in (True, False):
+        with pytest.raises(InputError, match="'batch' is a dim of the layer, and a role, that of m"):
+            resolved("batch spatial PE.x = 2", nest=nest, strict=strict)
+
+
+@given(cases(), st.sampled_from(Relation), st.integers(1, 12) | st.none(), st.data())
+def test_a_role_of_several_dims_is_their_product(case, relation, value, data):
+    instances, extents = facts(case)
+    segments = [case.arch.segment[item.memory] for item in case.mapping.items if isinstance(item, Keep)]
+    loops = [(item.fanout, item.axis, item.dim) for item in case.mapping.items if isinstance(item, ParFor)]
+    ordered = segments == sorted(segments) and len(set(loops)) == len(loops)
+    role = data.draw(st.sampled_from(sorted({str(role) for mine in dim_roles(case.nest).values() for role in mine})))
+    dims = named(case.nest, role)
+    whole = math.prod(case.nest.extents[dim] for dim in dims)
+    asked, checks = [], []
+    for fanout in case.arch.fanouts:
+        for axis in (None, *(axis.name for axis in fanout.axes)):
+            here = [n for (f, a, d), n in instances.items() if f == fanout.name and axis in (None, a) and d in dims]
+            asked.append(Spatial(role, fanout.name, axis, relation, value))
+            checks.append(math.prod(here))
+    for (memory, tensor), extent in extents.items():
+        asked.append(Tile(role, memory, tensor, relation, value))
+        checks.append(math.prod(extent[dim] for dim in dims))
+    for constraint, actual in zip(asked, checks, strict=True):
+        (found,) = resolve([constraint], case.nest, case.arch, strict=True)
+        assert found.value == (whole if value is None else value)
+        assert (broken([found], *case) == []) == relation.holds(actual, found.value)
+        if ordered and relation.holds(actual, found.value):
+            assert contradictions([found], case.nest, case.arch, perfect=False) == []
+
+
+@given(convs() | st.just(conv(N=2, G=2, K=4, C=4, D=3, P=5, Q=6, T=2, R=3, S=3)), st.data())
+def test_a_spec_by_roles_is_the_spec_by_names_for_convolutions(nest, data):
+    names = data.draw(st.lists(st.sampled_from(list(nest.extents)), min_size=1, unique=True))
+    roles = [ROLES[name] for name in names]
+    assert Axis("x", 4, frozenset(names)).takes(nest) == Axis("x", 4, frozenset(roles)).takes(nest) == set(names)
+    for form in ("PE.x only {}", "{} spatial PE.x <= 3", "{} tile RF:weight = all", "{} tile GLB >= 2"):
+        by_name, by_role = (resolved(form.format(",".join(words)), nest=nest) for words in (names, roles))
+        assert [without_words(c) for c in by_name] == [without_words(c) for c in by_role]
+
+
+def without_words(constraint):
+    return replace(constraint, **({"dims": ()} if isinstance(constraint, Only) else {"dim": ""}))
+
+
+@pytest.mark.parametrize(
+    ("texts", "problems"),
+    [
+        (["reduction spatial PE.x = 36"], ["reduction spatial PE.x = 36: axis PE.x has 16 instances, 36 are needed"]),
+        (["reduction spatial PE.x >= 20"], ["reduction spatial PE.x >= 20: axis PE.x has 16 instances"]),
+        (["filter spatial PE = 1", "R spatial PE.y = 3"], ["R spatial PE.y = 3 contradicts filter spatial PE = 1"]),
+        (["reduction tile RF:W = all", "C tile RF:W = 2"], ["reduction tile RF:W = 36 contradicts C tile RF:W = 2"]),
+        (["filter tile RF:W = all", "K tile RF:W = 16"], ["filter tile RF:W = 9 and K tile RF:W = 16: RF holds 64 "
+                                                           "words, the tile of W needs 144"]),
+        (["output_channels spatial PE.y = 5"], ["output_channels spatial PE.y = 5: K = 32 has no factor 5: the nearest "
+                                                "are 4 and 8"]),
+        (["filter spatial PE.x <= 3", "S spatial PE.x = 3", "R spatial PE.y = 3"], []),
+        (["filter spatial PE <= 9", "S spatial PE.x = 3", "R spatial PE.y = 3"], []),
+    ],
+)  # fmt: skip
+def test_contradictions_of_roles(texts, problems):
+    nest = conv(K=32, C=4, P=12, R=3, S=3)
+    assert against(*texts, nest=nest) == problems

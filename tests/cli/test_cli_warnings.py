@@ -1,0 +1,80 @@
+"""Warnings of idle axes: on stderr, and in what is written."""
+
+import json
+
+import pytest
+
+GEMM = "gemm M=16 N=16 K=16"
+
+
+@pytest.fixture
+def listed(spec):
+    """A small machine whose axis was made for the filters of convolutions."""
+    spec.write_text(spec.read_text().replace("{x: 4}", "{x: {size: 4, dims: [filter]}}"))
+    return spec
+
+
+WHY = "its list of filter leaves out M, N and K"
+
+
+def test_of_a_layer(mapper, listed, tmp_path):
+    file = tmp_path / "best.yaml"
+    found = mapper("map", GEMM, "--arch", listed, "-o", file)
+    assert (found.code, found.err) == (0, f"mapper: warning: {GEMM}: axis PE.x is idle: {WHY}\n")
+    assert "proven optimal" in found.out
+    found = mapper("map", GEMM, "--arch", listed, "--format", "json")
+    assert json.loads(found.out)["warnings"] == [
+        {
+            "warning": "idle axis",
+            "axis": "PE.x",
+            "size": 4,
+            "causes": ["its list of filter"],
+            "left_out": ["M", "N", "K"],
+            "text": f"axis PE.x is idle: {WHY}",
+        }
+    ]
+    assert found.err.count("\n") == 1
+    # a schedule is of its mapping only
+    assert "idle" not in file.read_text()
+    assert mapper("evaluate", file, "--arch", listed).err == ""
+
+
+def test_of_a_model_once_for_each_axis(mapper, model, listed, tmp_path):
+    arguments = ("compile", model, "--arch", listed, "--jobs", 1, "--objective", "latency")
+    found = mapper(*arguments, "-o", tmp_path / "build")
+    why = "its list of filter leaves out N and K"  # convolutions have a filter, and M is 1
+    assert (found.code, found.err) == (0, f"mapper: warning: axis PE.x is idle in 1 of 3 layers (gemm): {why}\n")
+    (warning,) = json.loads((tmp_path / "build" / "summary.json").read_text())["warnings"]
+    assert (warning["axis"], warning["layers"], warning["left_out"]) == ("PE.x", ["gemm"], ["N", "K"])
+    found = mapper(*arguments, "-c", "filter_rows,filter_columns spatial PE = 1", "--format", "json")
+    assert found.err.startswith("mapper: warning: axis PE.x is idle in 3 of 3 layers (conv/1, conv 2, gemm): ")
+    assert found.err.count("\n") == 1
+    (warning,) = json.loads(found.out)["warnings"]
+    assert warning["causes"] == [
+        "its list of filter", "'filter_rows spatial PE = 1'", "'filter_columns spatial PE = 1'"
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_where_nothing_is_left_out(mapper, spec):
+    found = mapper("map", GEMM, "--arch", spec, "-c", "output_channels spatial PE.x = 4", "--format", "json")
+    assert (found.err, json.loads(found.out)["warnings"]) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        (
+            "output_chanels spatial PE = 2",
+            "the layer has no dim output_chanels (did you mean output_channels or input_channels?)",
+        ),
+        (
+            "filter spatial PE = 2",
+            "the layer has no dim of role filter "
+            "(its dims: M batch, rows; N output_channels; K input_channels, reduction)",
+        ),
+        ("rows spatial PE = 5", "axis PE.x has 4 instances"),
+    ],
+)
+def test_roles_that_cannot_be_kept_to(mapper, spec, constraint, message):
+    found = mapper("map", GEMM, "--arch", spec, "-c", constraint)
+    assert (found.code, found.out, found.err) == (1, "", f"mapper: error: {constraint}: {message}\n")
