@@ -14,6 +14,7 @@ Functions:
     load_architecture(spec)              an accelerator by its name, its file or its YAML text
     conv(K=.., C=.., P=.., Q=.., ...)    a convolution as a layer
     gemm(M=.., N=.., K=..)               a matrix product as a layer
+    dim_roles(nest)                      by which roles constraints and lists of dims may name each dim of a layer
     parse_nest(text)                     a layer out of 'O[m,n] += A[m,k] * B[k,n] {m=8 n=8 k=8}'
     parse_mapping(text)                  a mapping out of a line for each loop and storage node
     parse_constraint(text)               a constraint out of 'K spatial PE.x = 16'
@@ -24,8 +25,8 @@ Functions:
     evaluate_batch(nest, arch, ...)      the cost of many mappings that differ in their steps, at once
 
 What they take and return, each with its own help: Architecture (replace changes values of its spec), LoopNest, Network,
-Mapping of Keep, Loop and ParFor, Constraint, Limits, Objective, Factors, Mapspace; Result with its Status, Point and
-Statistics, Progress, Compiled, Cost, Counts, BatchCost, Breakdown, Explanation.
+Mapping of Keep, Loop and ParFor, Constraint, DimRole, Limits, Objective, Factors, Mapspace; Result with its Status,
+Point and Statistics, Progress, Compiled, Cost, Counts, BatchCost, Breakdown, Explanation.
 
 A wrong argument is an InputError, as is all that cannot be read; where no mapping is legal it is an InfeasibleError,
 where execution disagrees a VerificationError: each a MapperError with message, place and hint. Ctrl-C is Interrupted, a

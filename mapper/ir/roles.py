@@ -20,14 +20,15 @@ with another dim, as P and R do in `I[2*P+R]`. In short, with I for the input, W
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 
 from mapper.errors import InputError
 from mapper.ir.nest import LoopNest, Role
+from mapper.spelling import Choice
 
 
-class DimRole(StrEnum):
+class DimRole(Choice):
     """What a dim is to its layer; a dim has at least one role, and may have several."""
 
     OUTPUT_CHANNELS = "output_channels"
@@ -60,11 +61,16 @@ _PLACES = (DimRole.COLUMNS, DimRole.ROWS, DimRole.DEPTH)
 _FILTERS = (DimRole.FILTER_COLUMNS, DimRole.FILTER_ROWS, DimRole.FILTER_DEPTH)
 
 
-@lru_cache(maxsize=1024)
 def dim_roles(nest: LoopNest) -> Mapping[str, frozenset[DimRole]]:
-    """The roles of each dim of a layer, in the order of its dims. Names of dims and their extents do not count."""
+    """The roles of each dim of a layer, in the order of its dims: `output_channels`, `reduction`... by which lists of
+    dims and constraints may name it. They follow from the tensors that it indexes, not from its name or extent."""
+    return _dim_roles(nest)
+
+
+@lru_cache(maxsize=1024)
+def _dim_roles(nest: LoopNest) -> Mapping[str, frozenset[DimRole]]:
     sliding = _sliding(nest)
-    return {dim: frozenset(_roles(nest, dim, sliding)) for dim in nest.extents}
+    return MappingProxyType({dim: frozenset(_roles(nest, dim, sliding)) for dim in nest.extents})
 
 
 def _roles(nest: LoopNest, dim: str, sliding: Mapping[str, int]) -> Iterator[DimRole]:
