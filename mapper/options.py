@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
-from mapper.arch import Architecture, Constraint, parse_constraint
+from mapper.arch import Architecture, Constraint, FanOut, parse_constraint
 from mapper.arguments import shown
 from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import LoopNest
@@ -17,7 +19,7 @@ from mapper.search import Factors, Limits, Mapspace, Objective
 from mapper.search.limits import NONE
 
 if TYPE_CHECKING:
-    from mapper.search import Result
+    from mapper.search import Progress, Result
     from mapper.search.reports import OnProgress
 
 
@@ -79,6 +81,8 @@ def read_constraints(found: Iterable[str | Constraint], place: str | None = None
 def mapspace(nest: LoopNest, arch: Architecture, options: Options, *, strict: bool = True) -> Mapspace:
     """What the search may choose for a layer, with the constraints of the spec, the dataflow and the user.
 
+    On a machine whose networks share halos in more ways than the search has tables for, it is that of the machine
+    without: every mapping of it is legal on both, and costs no more where halos are shared.
     Where not `strict`, the user's constraints on what the layer does not have are left out, as the spec's always are.
     InputError with everything that shows without searching: names that there are not, constraints that contradict each
     other, counts beyond the search; InfeasibleError if a memory is too small for what it must keep.
@@ -93,8 +97,41 @@ def mapspace(nest: LoopNest, arch: Architecture, options: Options, *, strict: bo
     if problem := all_of(InputError(text) for text in contradictions(constraints, nest, arch, perfect=perfect)):
         raise problem
     space = Mapspace(nest, arch, options.factors, tuple(dict.fromkeys(constraints)), options.even)
+    if space.untabled:
+        space = replace(space, arch=_without_halos(arch))
     space.check()
     return space
+
+
+def _without_halos(arch: Architecture) -> Architecture:
+    return replace(arch, levels=tuple(replace(v, halo=False) if isinstance(v, FanOut) else v for v in arch.levels))
+
+
+def _with_halos(result: Result, arch: Architecture) -> Result:
+    """A result of the machine without halos, on the one with them: costs are true, and nothing is proven."""
+    from mapper.cost import evaluate
+    from mapper.search.result import Point, Status, value
+
+    points = [Point(p.mapping, evaluate(result.nest, arch, p.mapping)) for p in result.front]
+    if result.objective is Objective.PARETO:
+        points.sort(key=lambda p: (p.cost.energy, p.cost.cycles))
+        front = [p for i, p in enumerate(points) if all(p.cost.cycles < q.cost.cycles for q in points[:i])]
+    else:
+        front = [min(points, key=lambda p: value(result.objective, p.cost))]
+    return replace(
+        result,
+        mapping=front[0].mapping,
+        cost=front[0].cost,
+        status=Status.FEASIBLE,
+        bound=Fraction(0),
+        tie_proven=False,
+        front=tuple(front),
+        mapspace=f"{result.mapspace}, searched as if no halos were shared",
+    )
+
+
+def _without_bound(on_progress: OnProgress, progress: Progress) -> None:
+    on_progress(replace(progress, bound=Fraction(0)))
 
 
 def solve_layer(
@@ -109,16 +146,22 @@ def solve_layer(
     try:
         from mapper.search.cpsat import solve
 
+        space = mapspace(nest, arch, options, strict=strict)
+        report = on_progress
+        if on_progress is not None and space.arch != arch:
+            report = partial(_without_bound, on_progress)
         result = solve(
-            mapspace(nest, arch, options, strict=strict),
+            space,
             options.objective,
             options.limits,
             time_limit_s=options.time_limit,
             deterministic_limit=options.deterministic_limit,
-            on_progress=on_progress,
+            on_progress=report,
         )
     except KeyboardInterrupt:
         raise Interrupted("no mapping was found yet") from None
+    if space.arch != arch:
+        result = _with_halos(result, arch)
     if result.statistics.interrupted:
         raise Interrupted("this is the best mapping found by then", result)
     return result

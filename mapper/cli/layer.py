@@ -71,7 +71,7 @@ def headline(result: Result, arch: Architecture) -> str:
     elif math.isfinite(result.gap):
         proof = f"feasible, at most {result.gap:.2%} above the optimum"
     else:
-        proof = "feasible, with no bound"
+        proof = f"feasible, with no bound: {result.mapspace}"
     if result.objective in (Objective.LATENCY, Objective.EDP):
         proof += f" ({result.objective} {value_text(result.value, result.objective, arch.energy_unit)})"
     stopped = "interrupted: " if result.statistics.interrupted else ""

@@ -181,16 +181,9 @@ class Mapspace:
                 raise InputError(
                     f"more than {MOST_PIECES:,} tiles of {tensor.name} or in a dim are more than the search can count"
                 )
-        for tensor in self.nest.tensors:
-            for rank in self.sliding(tensor):
-                widest = self._widest(tensor, rank)
-                if any(dim.rooms for dim in widest) and not covered(widest):
-                    raise InputError(
-                        f"halos along {'+'.join(map(str, rank))} of {tensor.name} can be shared in more ways than the "
-                        "search has tables for",
-                        place=self.arch.name,
-                        hint="map it on a copy of the spec (`mapper archs show`) without halo: true",
-                    )
+        if self.untabled:
+            hint = "map it on a copy of the spec (`mapper archs show`) without halo: true"
+            raise InputError(self.untabled, place=self.arch.name, hint=hint)
         problems = []
         for memory in self.arch.memories:
             home = memory == self.arch.home
@@ -210,6 +203,17 @@ class Mapspace:
             raise InfeasibleError(
                 "; ".join(problems), hint=f"make the memory larger or let a tensor bypass it in {self.arch.name}"
             )
+
+    @cached_property
+    def untabled(self) -> str | None:
+        """Why the search has no tables of the halos that can be shared: there are too many ways; None if it has."""
+        for tensor in self.nest.tensors:
+            for rank in self.sliding(tensor):
+                widest = self._widest(tensor, rank)
+                if any(dim.rooms for dim in widest) and not covered(widest):
+                    ways = f"halos along {'+'.join(map(str, rank))} of {tensor.name} can be shared in more ways"
+                    return f"{ways} than the search has tables for"
+        return None
 
     def _widest(self, tensor: Tensor, rank: Rank) -> tuple[Boundaries, ...]:
         """All boundaries that can decide which halos of a tensor are shared along a rank."""

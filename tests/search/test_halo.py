@@ -19,7 +19,8 @@ from mapper.cost.traffic import count
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import LoopNest, Role, Term, parse_nest
 from mapper.mapping import ParFor, parse_mapping
-from mapper.search import halo
+from mapper.options import Options, solve_layer
+from mapper.search import Objective, Status, halo
 from mapper.search.cpsat import solve
 from mapper.search.exhaustive import exhaustive
 from mapper.search.extents import Factors, tile_extents
@@ -215,6 +216,29 @@ def test_tables_that_would_be_too_large_are_refused():
     nest, arch = large((Axis("x", 4096),))
     with pytest.raises(InputError, match=r"halos along P\+R of I can be shared in more ways than the search has"):
         solve(Mapspace(nest, arch))
+
+
+SMALL = parse_nest("O[K,P] += I[P+R] * W[K,R] {K=2 P=7 R=5}")
+SPADS = Memory("L1", 14, read_energy=Fraction(1), write_energy=Fraction(1))
+ROW = Architecture("row", (HOME, FanOut("F", (Axis("x", 3),), halo=True), SPADS, Compute("MAC")))
+
+
+@pytest.mark.parametrize("objective", Objective)
+def test_a_layer_without_tables_is_searched_as_if_no_halos_were_shared(objective, monkeypatch):
+    """Its costs are those of the machine; nothing is proven, and nothing is claimed on the way."""
+    best = solve(Mapspace(SMALL, ROW), objective)
+    plain = solve(Mapspace(SMALL, without_halos(ROW)), objective)
+    monkeypatch.setattr(halo, "MOST_CHAINS", 1)
+    reported = []
+    found = solve_layer(SMALL, ROW, Options(objective=objective), on_progress=reported.append)
+    assert (found.status, found.bound, found.tie_proven) == (Status.FEASIBLE, 0, False)
+    assert found.mapspace == "imperfect, searched as if no halos were shared"
+    assert all(point.cost == evaluate(SMALL, ROW, point.mapping) for point in found.front)
+    assert (found.mapping, found.cost) == (found.front[0].mapping, found.front[0].cost)
+    assert best.value <= found.value <= plain.value
+    front = [(point.cost.energy, point.cost.cycles) for point in found.front]
+    assert front == sorted(front) and [c for _, c in front] == sorted({c for _, c in front}, reverse=True)
+    assert reported and all(progress.bound == 0 for progress in reported)
 
 
 def test_nothing_is_refused_where_no_axis_unrolls_what_slides():
