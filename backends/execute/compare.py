@@ -17,8 +17,15 @@ float32, ONNX Runtime sums in float32: errors of 1e-6 to 1e-5 are normal, a wron
 SMALLEST = 1e-6
 """An absolute error of a floating-point value that always passes: of what saturates, as a sigmoid far from zero."""
 
-TOLERANCES = {np.dtype(np.float16): 1e-2}
-"""Of other types of floats; integers and truth values must be equal."""
+TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2}
+"""Of narrower types of floats, by name; all others but floats must be equal."""
+
+
+def tolerance(dtype: np.dtype[Any], narrowest: str | None = None) -> float:
+    """The relative error that passes for values of a type, if the `narrowest` float on the way to them is of that."""
+    if dtype.kind != "f" and dtype.name not in TOLERANCES:
+        return 0.0
+    return max(TOLERANCES.get(dtype.name, TOLERANCE), TOLERANCES.get(narrowest or "", TOLERANCE))
 
 
 def relative_error(ours: Array, theirs: Array) -> float:
@@ -26,7 +33,7 @@ def relative_error(ours: Array, theirs: Array) -> float:
 
     Of what is no number, as text, infinite unless all of it is the same.
     """
-    error = _largest_error(ours, theirs)
+    error = largest_error(ours, theirs)
     if not _numeric(theirs):
         return error
     values = theirs.astype(np.float64)
@@ -34,23 +41,27 @@ def relative_error(ours: Array, theirs: Array) -> float:
     return error / scale if scale else (float("inf") if error else 0.0)
 
 
-def disagreement(ours: Array, theirs: Array) -> str | None:
-    """Where two values differ most, in words; None if no more than is allowed for their type."""
-    error = relative_error(ours, theirs)
-    real = theirs.dtype.kind == "f"
-    allowed = TOLERANCES.get(theirs.dtype, TOLERANCE if real else 0.0)
-    if error <= allowed or (real and _largest_error(ours, theirs) <= SMALLEST):
+def disagreement(ours: Array, theirs: Array, narrowest: str | None = None) -> str | None:
+    """Where two values differ most, in words; None if no more than is allowed for their type, and for the `narrowest`
+    on the way to them."""
+    allowed, error = tolerance(theirs.dtype, narrowest), relative_error(ours, theirs)
+    if error <= allowed or (allowed and largest_error(ours, theirs) <= SMALLEST):
         return None
     if ours.shape != theirs.shape:
         return f"shape {ours.shape}, ONNX Runtime's is {theirs.shape}"
     if not _numeric(theirs):
         at = np.unravel_index(int(np.argmax(ours != theirs)), ours.shape)
         return f"at [{_index(at)}] {ours[at]!r}, not {theirs[at]!r}"
+    return located(np.ones(ours.shape, bool), ours, theirs, "ONNX Runtime", f"{allowed:g} is allowed")
+
+
+def located(wrong: Array, ours: Array, theirs: Array, whose: str, allowed: str) -> str:
+    """The place among those that are `wrong` where two values of one shape differ most, in words."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
-    at = np.unravel_index(int(np.nan_to_num(apart, nan=np.inf).argmax()), apart.shape)
+        apart = np.nan_to_num(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)), nan=np.inf)
+    at = np.unravel_index(int(np.where(wrong, apart, -1.0).argmax()), apart.shape)
     return (
-        f"relative error {error:.2g} against ONNX Runtime, {allowed:g} is allowed: "
+        f"relative error {relative_error(ours, theirs):.2g} against {whose}, {allowed}: "
         f"at [{_index(at)}] {ours[at]:.6g}, not {theirs[at]:.6g}"
     )
 
@@ -80,7 +91,7 @@ def _index(at: tuple[Any, ...]) -> str:
     return ",".join(map(str, at))
 
 
-def _largest_error(ours: Array, theirs: Array) -> float:
+def largest_error(ours: Array, theirs: Array) -> float:
     """max|ours - theirs| over finite values; infinite if shapes differ or the others are not the same."""
     if ours.shape != theirs.shape:
         return float("inf")

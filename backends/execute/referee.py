@@ -1,0 +1,126 @@
+"""ONNX Runtime in the place of the executor: what it makes of layers, and how far its own rounding reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.execute.bounds import SINGLE, is_real, magnitude, value_size
+from backends.execute.reference import reference
+from backends.execute.runtime import Array, Arrays
+from backends.execute.walk import Site, Walk
+from frontends.onnx import graph, pack, unpack
+from frontends.onnx.region import Region
+from frontends.onnx.registry import SHAPE_READERS
+from mapper.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+
+Key = tuple[str, int]
+"""The name of a node, and how often it ran before."""
+
+STEPS = frozenset({"Ceil", "Floor", "Mod", "Round", "Sign", "TopK"})
+"""Operators that make floats of floats and jump."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ONNX Runtime made of random operators, and of those that jump: their inputs and outputs."""
+
+    draws: dict[Key, Arrays] = field(default_factory=dict)
+    jumps: dict[Key, tuple[Arrays, Arrays]] = field(default_factory=dict)
+
+
+class Refereed(Walk):
+    """Layers by ONNX Runtime. Fills a `record`, or repeats its draws where there are some."""
+
+    def __init__(self, site: Site, record: Record) -> None:
+        super().__init__(site)
+        self.record = record
+
+    def layer(self, region: Region, node: onnx.NodeProto, values: Arrays, part: bool) -> Array:
+        """ONNX Runtime's value, or where it cannot run the part of an operator that of double precision, rounded."""
+        binding = region.bindings[node.name]
+        value = binding.result.value
+        try:
+            return told(self, region, node, values, [value], frozenset())[value]
+        except InputError:
+            nest = self.site.nests[node.name]
+            exact = reference(nest, {name: pack(view, values) for name, view in binding.operands.items()})
+            return unpack(binding, exact, values).astype(region.shapes.dtype(value))
+
+    def operator(
+        self, region: Region, node: onnx.NodeProto, values: Arrays, wanted: list[str], fixed: frozenset[str], part: bool
+    ) -> Arrays:
+        """ONNX Runtime's outputs; what is drawn is drawn once."""
+        key = node.name, self.runs[node.name]
+        if key in self.record.draws:
+            return self.record.draws[key]
+        found = told(self, region, node, values, wanted, fixed)
+        if graph.is_random(node):
+            self.record.draws[key] = found
+        elif jumps(region, node, values, found):
+            self.record.jumps[key] = {name: values[name] for name in region.reads(node)}, found
+        return found
+
+    def whole(
+        self, region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays, fixed: frozenset[str]
+    ) -> Arrays:
+        """ONNX Runtime's own operator, where it can run it; what its parts do is compared elsewhere."""
+        try:
+            return told(self, region, node, values, list(found), fixed)
+        except InputError:
+            return found
+
+
+class Perturbed(Refereed):
+    """ONNX Runtime's layers, each element off by a random share of at most the `errors` that were seen of the layer,
+    relative to sum|a||b| (of parts, which are not seen, by the rounding of single precision)."""
+
+    def __init__(self, site: Site, record: Record, errors: dict[str, float], seed: int) -> None:
+        super().__init__(site, Record(record.draws))
+        self.errors, self.rng = errors, np.random.default_rng(seed)
+
+    def layer(self, region: Region, node: onnx.NodeProto, values: Arrays, part: bool) -> Array:
+        """ONNX Runtime's value, perturbed."""
+        found = super().layer(region, node, values, part)
+        error = self.errors.get(node.name, SINGLE)
+        if not is_real(found.dtype) or not error:
+            return found
+        binding, nest = region.bindings[node.name], self.site.nests[node.name]
+        operands = {name: pack(view, values) for name, view in binding.operands.items()}
+        size = value_size(binding, magnitude(nest, operands), values)
+        noise = self.rng.uniform(-error, error, found.shape) * size
+        return (found.astype(np.float64) + noise).astype(found.dtype)
+
+    def whole(
+        self, region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays, fixed: frozenset[str]
+    ) -> Arrays:
+        """What the perturbed parts gave."""
+        return found
+
+
+def told(
+    walk: Walk, region: Region, node: onnx.NodeProto, values: Arrays, wanted: list[str], fixed: frozenset[str]
+) -> Arrays:
+    """What ONNX Runtime makes of one node of a region; InputError if it cannot run it."""
+    return walk.site.runtime.run(
+        region.proto, [node], values, wanted, graph.place(node), fixed=fixed, types=region.shapes.types
+    )
+
+
+def jumps(region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays) -> bool:
+    """Whether a small change of an input may change what a node makes of it by a step."""
+    arrays = (*(values[name] for name in region.reads(node)), *found.values())
+    if node.op_type in SHAPE_READERS or any(isinstance(array, list) for array in arrays):
+        return False
+    continuous = any(_real(values[name]) for name in region.reads(node))
+    stepped = node.op_type in STEPS or not all(map(_real, found.values()))
+    return continuous and stepped
+
+
+def _real(array: Array) -> bool:
+    return isinstance(array, np.ndarray) and is_real(array.dtype)
