@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from mapper.errors import FileError, InputError
 
@@ -49,16 +50,8 @@ def read_bytes(path: Path | str, most: int) -> bytes:
     system cannot read it.
     """
     with problems(path, "read"):
-        # a pipe's other end is not waited for
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = _opened(path)
         try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise InputError(
-                    f"cannot be read: it is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}",
-                    place=shown(path),
-                    hint="give a regular file",
-                )
             data = bytearray()
             large = os.fstat(descriptor).st_size > most
             while not large and not data.startswith(b"\0") and (part := os.read(descriptor, _CHUNK)):
@@ -69,6 +62,25 @@ def read_bytes(path: Path | str, most: int) -> bytes:
             return bytes(data)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[IO[bytes]]:
+    """A regular file, open to be read in parts; raises like `read_bytes`."""
+    with problems(path, "read"), os.fdopen(_opened(path), "rb") as stream:
+        yield stream
+
+
+def _opened(path: Path | str) -> int:
+    """The descriptor of a regular file; InputError for one of another kind."""
+    # a pipe's other end is not waited for
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    raise InputError(f"cannot be read: it is {kind}", place=shown(path), hint="give a regular file")
 
 
 def read_text(path: Path | str, most: int = TEXT) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.execute.compare import TOLERANCE, TOLERANCES, located
+from backends.execute.compare import TOLERANCE, TOLERANCES, is_real, located
 from backends.execute.reference import reference
 from backends.execute.runtime import Array
 from frontends.onnx import unpack
@@ -96,11 +96,6 @@ def value_size(binding: Binding, size: Array, values: Mapping[str, Array]) -> Ar
     bias = {} if result.bias is None else {result.bias: np.abs(values[result.bias].astype(np.float64))}
     magnitudes = replace(result, alpha=abs(result.alpha), beta=abs(result.beta))
     return unpack(Binding(binding.operands, magnitudes), size, bias)
-
-
-def is_real(dtype: np.dtype[Any]) -> bool:
-    """Whether elements are floats, of at least 16 bits."""
-    return dtype.name in ("float16", "bfloat16", "float32", "float64")
 
 
 def epsilon(dtype: np.dtype[Any]) -> float:

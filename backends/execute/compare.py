@@ -28,6 +28,11 @@ def tolerance(dtype: np.dtype[Any], narrowest: str | None = None) -> float:
     return max(TOLERANCES.get(dtype.name, TOLERANCE), TOLERANCES.get(narrowest or "", TOLERANCE))
 
 
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether elements are floats, of at least 16 bits."""
+    return dtype.name in ("float16", "bfloat16", "float32", "float64")
+
+
 def relative_error(ours: Array, theirs: Array) -> float:
     """max|ours - theirs| / max|theirs| over finite values; infinite if shapes differ or the others are not the same.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.execute.bounds import is_real
+from backends.execute.compare import is_real
 from backends.execute.referee import Record
 from backends.execute.reference import reference
 from backends.execute.runtime import Array, Arrays

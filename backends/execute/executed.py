@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from backends.execute.bounds import disagrees, is_real, magnitude, misplaced
-from backends.execute.compare import difference, disagreement, largest_error, relative_error
+from backends.execute.bounds import disagrees, magnitude, misplaced
+from backends.execute.compare import difference, disagreement, is_real, largest_error, relative_error
 from backends.execute.double import Double
 from backends.execute.findings import Check, IllConditioned
 from backends.execute.precision import narrowest

@@ -60,7 +60,7 @@ def verify_network(
             raise InputError("the layer has no mapping", place=name)
     region, site, found = model.region, Site(model, Runtime(), nests), Found()
     nodes = changing(region)
-    fixed, values = initial(model, nodes, site.runtime, np.random.default_rng(seed), inputs or {})
+    fixed, values, drawn = initial(model, nodes, site.runtime, np.random.default_rng(seed), inputs or {})
     if not nests:
         return Verification(())
     outputs = [value for value in region.outputs if value not in values]
@@ -89,6 +89,7 @@ def verify_network(
         tuple(found.wiring.values()),
         tuple(found.ill_conditioned.values()),
         found.steps,
+        tuple(drawn.items()),
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.execute.bounds import SINGLE, is_real, magnitude, value_size
+from backends.execute.bounds import SINGLE, magnitude, value_size
+from backends.execute.compare import is_real
 from backends.execute.reference import reference
 from backends.execute.runtime import Array, Arrays
 from backends.execute.walk import Site, Walk

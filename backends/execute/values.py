@@ -7,12 +7,15 @@ hide a transposed operand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backends.execute.compare import is_real
+from backends.execute.ranges import Range, shown
 from backends.execute.runtime import Array, Arrays, Runtime
 from frontends.onnx import OnnxModel, graph
 from frontends.onnx.region import Region
@@ -56,11 +59,12 @@ def initial(
     runtime: Runtime,
     rng: np.random.Generator,
     given: Mapping[str, Array],
-) -> tuple[frozenset[str], Arrays]:
-    """The constants that are fixed, and all values that exist before the first of these nodes, those included.
+) -> tuple[frozenset[str], Arrays, dict[str, str]]:
+    """The constants that are fixed; all values that exist before the first of these nodes, those included; and from
+    what the inputs are drawn that are not `given`.
 
-    Random: inputs that are not `given`, and, unless all of them are, the floating-point constants of more than one
-    element that are all the same.
+    Random: these inputs, and, unless all of them are given, the floating-point constants of more than one element that
+    are all the same.
     """
     region = model.region
     readers: dict[str, set[tuple[str, int]]] = {}
@@ -80,7 +84,7 @@ def initial(
     taken = {value for inner in region.inner.values() for each in inner.values() for value in each.captured}
     taken &= region.small.keys()
     taken |= {value for node in region.graph.node if node.op_type == "DequantizeLinear" for value in node.output}
-    values = dict(known)
+    values, drawn = dict(known), dict[str, str]()
     fixed = set(settled(known))
     counted = any(node.op_type == "GroupQueryAttention" for node in nodes)
     own = bool(region.inputs) and given.keys() >= set(region.inputs)
@@ -95,10 +99,35 @@ def initial(
         uses = readers.get(value, set())
         if value in known and (value in taken or uses & _KEPT or not _alike(known[value], weight=value in fan_in)):
             continue
-        dtype = known[value].dtype if value in known else region.shapes.dtype(value)
-        values[value] = _drawn(rng, region.shapes(value), dtype, value in known, uses, fan_in.get(value), counted)
+        dtype, shape = (known[value].dtype if value in known else region.shapes.dtype(value)), region.shapes(value)
+        within = None if value in known else _range(region, value, dtype, known, counted)
+        if value not in known:
+            drawn[value] = str(within) if within else "random numbers"
+        if within is not None:
+            values[value] = rng.integers(within.low, within.high, shape, endpoint=True).astype(dtype)
+        else:
+            values[value] = _drawn(rng, shape, dtype, value in known, uses, fan_in.get(value))
         fixed.discard(value)
-    return frozenset(fixed), values
+    return frozenset(fixed), values, drawn
+
+
+def _range(region: Region, name: str, dtype: np.dtype, known: Arrays, counted: bool) -> Range | None:
+    """The range from which an input is drawn: that which the graph shows, or of integers all bytes, and of wider ones
+    0 and 1, which are nearly always valid as counts and conditions. None for floats, unless they become positions.
+
+    `counted`: integers say how many words there are, and must fit what is read with them.
+    """
+    within = shown(region, name, known)
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        if within is not None:
+            return replace(within, low=max(within.low, int(limits.min)), high=min(within.high, int(limits.max)))
+        if limits.bits == 8:
+            return Range(int(limits.min), int(limits.max), "its type")
+        return Range(1, 1, "a count") if counted else Range(0, 1, "nothing is known of them")
+    if dtype.kind == "f" or is_real(dtype):
+        return within if within is not None and within.strict else None
+    return Range(0, 1, "its type")
 
 
 def _fitting(name: str, array: Array, region: Region) -> Array:
@@ -122,15 +151,9 @@ def _drawn(
     constant: bool,
     uses: set[tuple[str, int]],
     fan_in: int | None,
-    counted: bool,
 ) -> Array:
-    """`counted`: integers say how many words there are, and must fit what is read with them."""
     drawn: Array
-    if not np.issubdtype(dtype, np.floating):
-        wide = uses & {(op, 0) for op in _QUANTIZED}
-        # token numbers, masks, conditions: 0 and 1 are nearly always valid
-        drawn = rng.integers(int(counted), 100 if wide else 2, shape)
-    elif uses & _NEAR_ONE:
+    if uses & _NEAR_ONE:
         drawn = rng.uniform(0.5, 1.5, shape)
     elif uses & _RECURRENT:  # keeps what is handed from step to step from growing
         drawn = rng.standard_normal(shape, np.float32) * np.float32(shape[-1] ** -0.5)

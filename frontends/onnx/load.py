@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frontends.onnx import files, given, graph, quantization
 from frontends.onnx.binding import Binding
@@ -17,6 +17,7 @@ from mapper.errors import InputError
 from mapper.ir import Network
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
 
 
@@ -36,6 +37,12 @@ class OnnxModel:
     def bindings(self) -> Mapping[str, Binding]:
         """How the operands of each layer are made from the values around it, by the layer's name."""
         return dict(self.region.all_bindings())
+
+    @property
+    def input_types(self) -> Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """The shape and the type of the elements of each input that is a tensor, by name."""
+        shapes = self.region.shapes
+        return {v: (shapes(v), shapes.dtype(v)) for v in self.region.inputs if v not in shapes.others}
 
 
 def load(

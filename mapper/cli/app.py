@@ -13,6 +13,7 @@ from mapper.cli.options import (
     Arch,
     Asked,
     Constraints,
+    Data,
     Dataflow,
     DeterministicLimit,
     Dims,
@@ -81,6 +82,7 @@ def compile_command(
     output: Output = None,
     jobs: Jobs = CORES,
     verify: Annotated[bool, typer.Option("--verify", help="Execute every layer's mapping and compare.")] = False,
+    data: Data = None,
     format: OutputFormat = Format.TABLE,
     shape: Shapes = None,
     dim: Dims = None,
@@ -118,7 +120,11 @@ def compile_command(
         time_limit,
         deterministic_limit,
     )
-    run(Request(model, arch, asked, output, jobs, verify, format is Format.JSON, shape or [], dim or [], value or []))
+    run(
+        Request(
+            model, arch, asked, output, jobs, verify, format is Format.JSON, shape or [], dim or [], value or [], data
+        )
+    )
 
 
 @app.command("map")
@@ -202,11 +208,12 @@ def evaluate_command(
 def verify_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that 'compile -o' wrote.")],
     format: OutputFormat = Format.TABLE,
+    data: Data = None,
 ) -> None:
     """Execute what was compiled, word by word, and compare counts and values (with ONNX Runtime's)."""
     from mapper.cli.verify import verify_folder
 
-    verify_folder(folder, as_json=format is Format.JSON)
+    verify_folder(folder, data, as_json=format is Format.JSON)
 
 
 @app.command("inspect")

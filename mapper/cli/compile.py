@@ -19,10 +19,11 @@ from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
 from mapper.cli.output import console, table, warning
 from mapper.cli.progress import bar
+from mapper.cli.verify import execute, read_inputs
 from mapper.documents.network import breakdown_rows, csv_text, node_rows, summary
 from mapper.documents.quantities import energy_text, engineering
 from mapper.documents.show import rates, where
-from mapper.errors import Interrupted, VerificationError
+from mapper.errors import InputError, Interrupted
 from mapper.ir import LoopNest
 from mapper.network import Compiled, Transfer, check_network, compile_network
 from mapper.network.workers import workers
@@ -43,6 +44,7 @@ class Request:
     shapes: list[str]
     dims: list[str]
     values: list[str]
+    data: Path | None = None
 
 
 def run(request: Request) -> None:
@@ -53,12 +55,15 @@ def run(request: Request) -> None:
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
     options = read(request.asked, arch)
+    if request.data and not request.verify:
+        raise InputError("these inputs are for execution only", place="--data", hint="add --verify")
     if request.verify:
         from backends.execute import require_extra
 
         require_extra()  # before the work, not after it
     model, given = read_model(request.model, request.shapes, request.dims, request.values)
     network = model.network
+    inputs = read_inputs(model, request.data)
     warn(network)
     check_network(network, arch, options)
     paths = schedule_paths(layer.name for layer in network.layers)
@@ -96,9 +101,10 @@ def run(request: Request) -> None:
         folder.write("layers.csv", csv_text(node_rows(data)))
         folder.write("breakdown.csv", csv_text(breakdown_rows(data)))
         folder.write("summary.json", json.dumps(data, indent=2) + "\n")
-    verification = None
+    verified = None
     if request.verify:
-        data["verification"] = verification = _verify(model, compiled)
+        verified = execute(model, arch, compiled.results, inputs)
+        data["verification"] = verified.data
         if folder:
             folder.write("summary.json", json.dumps(data, indent=2) + "\n")
     if request.as_json:
@@ -107,18 +113,12 @@ def run(request: Request) -> None:
         print_summary(compiled, data)
         if folder:
             print(f"written to {folder.path}")
-    if verification and not verification["passed"]:
-        raise VerificationError(verification["failure"], place=network.name)
+    if verified and verified.problem:
+        raise verified.problem
 
 
 def _group(moved: Transfer) -> str:
     return f"{moved.node.op}, attached" if moved.node.to else moved.node.op
-
-
-def _verify(model: Any, compiled: Compiled) -> dict[str, Any]:
-    from mapper.cli.verify import execute
-
-    return execute(model, compiled.arch, compiled.results)
 
 
 def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:

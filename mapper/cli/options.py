@@ -93,6 +93,16 @@ Values = Annotated[
     typer.Option("--value", metavar="INPUT=1", help="Number that an input always is, to choose a branch; repeatable."),
 ]
 
+Data = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--data",
+        metavar="FILE|DIR",
+        help="Inputs to execute on: FILE.npz with an array for each, FILE.npy for a single one, or a folder of "
+        "INPUT.npy. Default: random ones.",
+    ),
+]
+
 # -- searches ----------------------------------------------------------------------------------------------------------
 
 Goal = Annotated[

@@ -16,18 +16,22 @@ from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
 from mapper.documents.network import mapped_data
-from mapper.errors import InputError, VerificationError
+from mapper.errors import InputError, MapperError, VerificationError
 from mapper.files import MissingFileError
 from mapper.ir import LoopNest
 from mapper.network import Mapped
 from mapper.search import Point, Result
 
 if TYPE_CHECKING:
+    from backends.execute.findings import Verification
     from frontends.onnx import OnnxModel
 
 
-def verify_folder(folder: Path, *, as_json: bool) -> None:
-    """Execute a folder's schedules; VerificationError where the summary, counts or values differ."""
+def verify_folder(folder: Path, data: Path | None = None, *, as_json: bool) -> None:
+    """Execute a folder's schedules, on the inputs in `data` or on random ones.
+
+    Raises VerificationError where the summary, counts or values differ.
+    """
     from backends.execute import require_extra
     from frontends.onnx import load
 
@@ -36,18 +40,19 @@ def verify_folder(folder: Path, *, as_json: bool) -> None:
     model = load(written.origin, written.shapes, written.dims, written.values)
     if model.sha256 != written.sha256:
         raise InputError("the model has changed since it was compiled", place=written.origin, hint="compile it again")
+    inputs = read_inputs(model, data)
     mapped = _evaluated(folder, written, model)
     for place, found, expected in _differences(written.data, mapped_data(mapped)):
         raise VerificationError(
             f"{place} is {found!r}, the schedules give {expected!r}", place=str(folder / "summary.json")
         )
-    result = execute(model, written.arch, mapped.results)
+    found = execute(model, written.arch, mapped.results, inputs)
     if as_json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(found.data, indent=2))
     else:
-        print_verification(result)
-    if not result["passed"]:
-        raise VerificationError(result["failure"], place=model.network.name)
+        print_verification(found.data)
+    if found.problem:
+        raise found.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,43 +123,107 @@ def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[s
         yield place, found, expected
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What execution showed: the `verification` of a summary, and the error to end with, None if all is well."""
+
+    data: dict[str, Any]
+    problem: MapperError | None
+
+
+def read_inputs(model: OnnxModel, data: Path | None) -> Dict[str, Any]:
+    """The model's inputs out of `--data`; none without it."""
+    from mapper.data import read_data
+
+    return {} if data is None else read_data(data, model.input_types)
+
+
 def execute(
-    model: OnnxModel, arch: Architecture, points: Dict[LoopNest, Result] | Dict[LoopNest, Point]
-) -> dict[str, Any]:
-    """Run a model through its mappings; the `verification` of a summary, with the first failure in words."""
+    model: OnnxModel,
+    arch: Architecture,
+    points: Dict[LoopNest, Result] | Dict[LoopNest, Point],
+    inputs: Dict[str, Any],
+) -> Executed:
+    """Run a model through its mappings, on `inputs` or on random ones; whatever goes wrong is in what is returned."""
+    from backends.execute.findings import Check
     from backends.execute.network import verify_network
 
     interrupts.keep()
     mappings = {nest: point.mapping for nest, point in points.items()}
     expected = {nest: point.cost.counts for nest, point in points.items()}
+    ran: list[Check] = []
+    place = model.network.name
     with bar("executing", len(model.network.layers)) as advance:
-        found = verify_network(model, arch, mappings, expected, on_layer=lambda check: advance(check.name))
+
+        def on_layer(check: Check) -> None:
+            ran.append(check)
+            advance(check.name)
+
+        try:
+            found = verify_network(model, arch, mappings, expected, inputs=inputs, on_layer=on_layer)
+        except MapperError as error:
+            counts = all(check.counts_match for check in ran)
+            data = {"layers_checked": len(ran), "counts_match": counts, "max_relative_error": None, "passed": False}
+            return Executed(data | {"failure": str(error)}, error)
+    problem = VerificationError(found.failure, place=place) if found.failure else None
+    return Executed(_data(found, [layer.name for layer in model.network.layers]), problem)
+
+
+def _data(found: Verification, layers: list[str]) -> dict[str, Any]:
+    """The `verification` of a summary; docs/verification.md says what its keys mean."""
     error = found.max_relative_error
-    ran = {check.name for check in found.layers}
-    idle = [layer.name for layer in model.network.layers if layer.name not in ran]
-    return {
+    names = {check.name for check in found.layers}
+    data: dict[str, Any] = {
         "layers_checked": found.layers_checked,
         "counts_match": found.counts_match,
-        "max_relative_error": error if math.isfinite(error) else None,
+        "max_relative_error": error if found.refereed and math.isfinite(error) else None,
+        "compared": found.refereed,
         "passed": found.passed,
-        **({} if found.passed else {"failure": found.failure}),
-        **({"uncompared": dict(found.uncompared)} if found.uncompared else {}),
-        **({"not_run": idle} if idle else {}),
     }
+    optional = {
+        "failure": found.failure,
+        "ill_conditioned": {
+            each.name: {key: getattr(each, key) for key in ("relative_error", "allowed", "ours", "referee", "unknown")}
+            for each in found.ill_conditioned
+        },
+        "steps": found.steps,
+        "drawn": dict(found.drawn),
+        "uncompared": dict(found.uncompared),
+        "not_run": [name for name in layers if name not in names],
+    }
+    return data | {key: value for key, value in optional.items() if value}
 
 
 def print_verification(verification: dict[str, Any]) -> None:
-    """What execution showed, in one line."""
-    idle = verification.get("not_run", [])
+    """What execution showed, in a few lines."""
+    idle, compared = verification.get("not_run", []), verification.get("compared")
     if not verification["layers_checked"]:
-        why = "the model runs none of its layers on these inputs" if idle else "the model has no layers"
-        print(f"nothing was executed: {why}")
+        if verification["passed"]:
+            why = "the model runs none of its layers on these inputs" if idle else "the model has no layers"
+            print(f"nothing was executed: {why}")
         return
     matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
     error = verification["max_relative_error"]
-    values = "NOT comparable with" if error is None else f"within {error:.2g} of"
-    print(f"executed {verification['layers_checked']} layers: every count {matched}, outputs {values} ONNX Runtime's")
+    if compared is None:
+        values = "values not compared with ONNX Runtime's"
+    else:
+        values = f"{compared} " + (f"within {error:.2g} of" if error is not None else "NOT comparable with")
+        values += " ONNX Runtime's" + (", outputs not compared" if compared == "layers" else "")
+    print(f"executed {verification['layers_checked']} layers: every count {matched}, {values}")
+    for name, seen in verification.get("ill_conditioned", {}).items():
+        print(
+            f"{name}: ill-conditioned on these inputs: {seen['relative_error']:.2g} from ONNX Runtime's; {_apart(seen)}"
+        )
+    if steps := verification.get("steps"):
+        print(f"{steps} elements went the other way at a step, as in rounding, from inputs that agree")
     if idle:
         print(f"not executed, as these inputs do not lead there: {', '.join(idle)}")
     for name, reason in verification.get("uncompared", {}).items():
         print(f"not compared: {name}: {reason}")
+
+
+def _apart(seen: dict[str, Any]) -> str:
+    """How far an ill-conditioned value is from double precision."""
+    if seen["unknown"]:
+        return f"the distance to double precision is not known: {seen['unknown']}"
+    return f"from double precision ours is {seen['ours']:.2g}, ONNX Runtime's {seen['referee']:.2g}"

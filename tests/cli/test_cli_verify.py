@@ -28,7 +28,9 @@ def test_compile_verifies_every_layer(mapper, model, spec):
     assert (found.code, found.err) == (0, "")
     verification = json.loads(found.out)["verification"]
     assert verification.pop("max_relative_error") < 1e-4
-    assert verification == {"layers_checked": 3, "counts_match": True, "passed": True}
+    drawn = verification.pop("drawn")
+    assert verification == {"layers_checked": 3, "counts_match": True, "compared": "outputs", "passed": True}
+    assert drawn and set(drawn.values()) == {"random numbers"}
 
 
 def test_verify_executes_a_folder(mapper, build):
