@@ -29,7 +29,7 @@ from mapper.mapping import Mapping as LayerMapping
 if TYPE_CHECKING:
     import onnx
 
-TRIALS, FACTOR = 4, 4.0
+TRIALS, FACTOR = 8, 4.0
 """How often layers are perturbed to learn what their errors do to a value, and how much further than the furthest of
 these trials a difference may reach: few of them underestimate it."""
 

@@ -78,12 +78,15 @@ class Refereed(Walk):
 
 
 class Perturbed(Refereed):
-    """ONNX Runtime's layers, each element off by a random share of at most the `errors` that were seen of the layer,
-    relative to sum|a||b| (of parts, which are not seen, by the rounding of single precision)."""
+    """ONNX Runtime's layers, each element off by a random share of the `errors` that were seen of the layer, relative to
+    sum|a||b| (of parts, which are not seen, of the rounding of single precision).
+
+    With an odd seed all elements of a layer are off the same way, as rounding errors are where elements are alike.
+    """
 
     def __init__(self, site: Site, record: Record, errors: dict[str, float], seed: int) -> None:
         super().__init__(site, Record(record.draws))
-        self.errors, self.rng = errors, np.random.default_rng(seed)
+        self.errors, self.rng, self.alike = errors, np.random.default_rng(seed), bool(seed % 2)
 
     def layer(self, region: Region, node: onnx.NodeProto, values: Arrays, part: bool) -> Array:
         """ONNX Runtime's value, perturbed."""
@@ -94,8 +97,8 @@ class Perturbed(Refereed):
         binding, nest = region.bindings[node.name], self.site.nests[node.name]
         operands = {name: pack(view, values) for name, view in binding.operands.items()}
         size = value_size(binding, magnitude(nest, operands), values)
-        noise = self.rng.uniform(-error, error, found.shape) * size
-        return (found.astype(np.float64) + noise).astype(found.dtype)
+        share = self.rng.choice((-1.0, 1.0)) if self.alike else self.rng.uniform(-1.0, 1.0, found.shape)
+        return (found.astype(np.float64) + share * error * size).astype(found.dtype)
 
     def whole(
         self, region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays, fixed: frozenset[str]
