@@ -78,8 +78,8 @@ class Refereed(Walk):
 
 
 class Perturbed(Refereed):
-    """ONNX Runtime's layers, each element off by a random share of the `errors` that were seen of the layer, relative to
-    sum|a||b| (of parts, which are not seen, of the rounding of single precision).
+    """ONNX Runtime's layers, each element off by a random share of the `errors` that were seen of the layer, which are
+    relative to sum|a||b| (of parts, which are not seen, of the rounding of single precision).
 
     With an odd seed all elements of a layer are off the same way, as rounding errors are where elements are alike.
     """
