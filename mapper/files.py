@@ -97,13 +97,7 @@ def write_text(path: Path | str, text: str) -> None:
     Raises InputError where the path cannot be that of a regular file, FileError where the system cannot write it.
     """
     with problems(path, "written"):
-        target = os.path.realpath(path)
-        with suppress(FileNotFoundError):
-            mode = os.stat(target).st_mode  # noqa: PTH116
-            if stat.S_ISDIR(mode):
-                raise InputError("is a folder, not a file to write", place=shown(path))
-            if not stat.S_ISREG(mode):
-                raise InputError("is no regular file, which is all that can be replaced", place=shown(path))
+        target = _target(path)
         folder = Path(target).parent
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{os.urandom(8).hex()}.tmp"  # short: the file's own name may be as long as names can be
@@ -114,6 +108,30 @@ def write_text(path: Path | str, text: str) -> None:
         finally:
             with suppress(OSError):  # interrupted or failed: nothing half-written stays
                 temporary.unlink()
+
+
+def check_writable(path: Path | str) -> None:
+    """Raise what `write_text` would as things stand, before the work that is to be written is done."""
+    with problems(path, "written"):
+        folder = Path(_target(path)).parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _target(path: Path | str) -> str:
+    """What a path leads to; InputError where that is there and no regular file."""
+    target = os.path.realpath(path)
+    with suppress(FileNotFoundError):
+        mode = os.stat(target).st_mode  # noqa: PTH116
+        if stat.S_ISDIR(mode):
+            raise InputError("is a folder, not a file to write", place=shown(path))
+        if not stat.S_ISREG(mode):
+            raise InputError("is no regular file, which is all that can be replaced", place=shown(path))
+    return target
 
 
 def shown(path: Path | str) -> str:

@@ -136,7 +136,7 @@ def map_command(
     arch: Arch,
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--output", "-o", metavar="FILE", help="Write the schedule here, as YAML (or .json)."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the schedule here: .yaml, .yml or .json."),
     ] = None,
     format: OutputFormat = Format.TABLE,
     objective: Goal = Objective.ENERGY,

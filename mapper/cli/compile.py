@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mapper.arch import find_spec, parse_architecture
+from mapper.arch import Architecture, find_spec, parse_architecture
 from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.folder import Folder, schedule_paths
@@ -18,16 +18,18 @@ from mapper.cli.guard import EXIT_INTERNAL, fail
 from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
 from mapper.cli.output import console, table, warning
-from mapper.cli.progress import bar
+from mapper.cli.progress import bar, note
 from mapper.cli.verify import execute, read_inputs
 from mapper.documents.network import breakdown_rows, csv_text, node_rows, summary
 from mapper.documents.quantities import energy_text, engineering
 from mapper.documents.show import rates, where
 from mapper.errors import InputError, Interrupted
-from mapper.ir import LoopNest
+from mapper.ir import LoopNest, Network
 from mapper.network import Compiled, Transfer, check_network, compile_network
 from mapper.network.workers import workers
-from mapper.search import Result
+from mapper.options import Options
+from mapper.search import Objective, Result
+from mapper.search.limits import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def run(request: Request) -> None:
         origin = model.path.resolve() if model.path.exists() else model.path  # a survey network has no file
         folder.start({"name": network.name, "path": str(origin), "sha256": model.sha256, **given}, spec.text)
     told = describe(model) if folder else {}
+    note(plan(network, arch, options, request.jobs))
     distinct = len(network.unique)
     kept = f"; their schedules are kept in {folder.path}" if folder else ""
     try:
@@ -115,6 +118,24 @@ def run(request: Request) -> None:
             print(f"written to {folder.path}")
     if verified and verified.problem:
         raise verified.problem
+
+
+def plan(network: Network, arch: Architecture, options: Options, jobs: int) -> str:
+    """What is about to be solved, in a line."""
+    layers, distinct = len(network.layers), len(network.unique)
+    goal = "the front of energy and cycles" if options.objective is Objective.PARETO else f"least {options.objective}"
+    limits = [] if options.time_limit is None else [f"{options.time_limit:g} s"]
+    limits += [] if options.deterministic_limit is None else ["a limit of work"]
+    told = [
+        f"{layers} layer{'s' * (layers != 1)}, {distinct} distinct",
+        f"{goal} over {options.factors} factors, {'even' if options.even else 'uneven'} tiles",
+        f"dataflow {options.dataflow}" if options.dataflow else "",
+        f"{len(options.constraints)} constraint{'s' * (len(options.constraints) > 1)}" if options.constraints else "",
+        "caps on cost" if options.limits != NONE else "",
+        f"at most {' and '.join(limits)} for each" if limits else "",
+        f"{min(jobs, max(1, distinct))} at a time",
+    ]
+    return f"{network.name} on {arch.name}: {', '.join(filter(None, told))}"
 
 
 def _group(moved: Transfer) -> str:

@@ -15,8 +15,8 @@ from mapper.cli.progress import live
 from mapper.cost import Cost
 from mapper.documents.layer import result_data
 from mapper.documents.quantities import cost_text, energy_text, value_text
-from mapper.errors import Interrupted
-from mapper.files import write_text
+from mapper.errors import InputError, Interrupted
+from mapper.files import check_writable, write_text
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
 from mapper.options import solve_layer
@@ -32,6 +32,8 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
     from frontends.einsum import parse_layer
     from mapper.search import cpsat, lattice  # noqa: F401  # before interrupts are kept for the search
 
+    if output:
+        check_schedule_path(output)
     arch, nest = load_architecture(arch_name), parse_layer(layer)
     options = read(asked, arch)
     interrupts.keep()
@@ -47,7 +49,7 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         warning(f"{layer}: {idle}")
     if output:
         schedule = Schedule("layer", nest, arch.name, result.mapping, about(result))
-        write_text(output, to_json(schedule) if output.suffix == ".json" else to_yaml(schedule))
+        write_text(output, to_json(schedule) if output.suffix.lower() == ".json" else to_yaml(schedule))
     if as_json:
         print(json.dumps(result_data(result), indent=2))
     else:
@@ -56,6 +58,15 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
         print_layer(nest, arch, result.mapping, result.cost, headline(result, arch))
     if interrupted:
         raise interrupted
+
+
+def check_schedule_path(path: Path) -> None:
+    """Refuse, before the search, a file that cannot be written or whose name is of another kind than a schedule's."""
+    check_writable(path)
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        raise InputError(
+            "schedules are written as YAML or JSON", place=f"-o {path}", hint="end the name in .yaml, .yml or .json"
+        )
 
 
 def headline(result: Result, arch: Architecture) -> str:

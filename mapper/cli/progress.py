@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from mapper.search import Objective
     from mapper.search import Progress as SearchProgress
     from mapper.search.reports import OnProgress
+
+
+def note(text: str) -> None:
+    """A line on stderr, where that is a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(text, file=sys.stderr)
 
 
 class Advance(Protocol):

@@ -2,12 +2,16 @@
 
 import csv
 import hashlib
+import io
 import json
+import sys
 
 import pytest
 
 from backends.emit import read_schedule
 from mapper.arch import load_architecture
+from mapper.cli.compile import Request, run
+from mapper.cli.options import Asked
 from mapper.mapping import violations
 
 LAYERS = ["conv/1", "conv 2", "gemm"]
@@ -140,6 +144,33 @@ def test_the_table_has_a_line_for_each_layer_and_the_totals(mapper, model, spec)
     assert (found.code, found.err) == (0, "")  # no bar where stderr is no terminal
     assert all(any(line.startswith(name) for line in found.out.splitlines()) for name in [*LAYERS, "Relu", "Flatten"])
     assert "small on tiny: 3 of 3 layers proven optimal" in found.out
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_is_about_to_be_solved_is_said_where_stderr_is_a_terminal(model, spec, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    asked = Asked(objective="latency", time_limit=60, constraints=["keep RF:input"], max_cycles="1M")
+    run(Request(str(model), str(spec), asked, None, 4, False, True, [], [], []))
+    assert sys.stderr.getvalue().splitlines()[0] == (
+        "small on tiny: 3 layers, 2 distinct, least latency over imperfect factors, uneven tiles, 1 constraint, "
+        "caps on cost, at most 60 s for each, 2 at a time"
+    )
+    assert json.loads(capsys.readouterr().out)["objective"] == "latency"
+
+
+def test_the_table_shows_where_it_goes_and_how_fast(mapper, model, spec):
+    lines = mapper("compile", model, "--arch", spec, "--jobs", 1).out.splitlines()
+    start = lines.index(next(line for line in lines if line.startswith("where it goes")))
+    titles = ["energy by level", "energy by tensor", "energy by operator", "time by bottleneck", "DRAM by tensor"]
+    for line, title in zip(lines[start + 2 :], titles, strict=False):
+        assert line.startswith(title)
+        shares = [float(word.rstrip("%,").lstrip("<")) for word in line.split() if "%" in word]
+        assert shares == sorted(shares, reverse=True) and 97 < sum(shares) < 103
+    assert "TOPS/W" in lines[-1] and "inferences/s" in lines[-1] and lines[-1].endswith("% of peak")
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,37 @@ def test_a_file_that_cannot_be_written_is_the_users_error(mapper, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.txt", "schedules are written as YAML or JSON (end the name in .yaml, .yml or .json)"),
+        ("x", "schedules are written as YAML or JSON"),
+        ("file/x.yaml", "cannot be written: Not a directory"),
+        ("folder", "is a folder, not a file to write"),
+        ("n" * 300 + ".yaml", "cannot be written: File name too long"),
+    ],
+)
+def test_a_schedule_that_cannot_be_written_is_refused_before_the_search(mapper, tmp_path, monkeypatch, name, message):
+    def search(*_, **__):
+        raise AssertionError("it searches")
+
+    monkeypatch.setattr("mapper.cli.layer.solve_layer", search)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    found = mapper("map", GEMM, "--arch", "simple3", "-o", tmp_path / name)
+    assert (found.code, found.out, found.err.count("\n")) == (1, "", 1)
+    assert message in found.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("name", ["x.yaml", "x.yml", "x.JSON"])
+def test_folders_are_made_for_a_schedule(mapper, tmp_path, name):
+    path = tmp_path / "new" / "newer" / name
+    assert mapper("map", "gemm M=2 N=2 K=2", "--arch", "simple3", "-o", path).code == 0
+    assert path.read_text().startswith("{") == name.endswith("JSON")
+    assert mapper("evaluate", path, "--arch", "simple3").code == 0
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("size: 64 words", "size: 1e25 words", "too large to be meant"),
