@@ -39,6 +39,8 @@ def fold(proto: onnx.ModelProto, shapes: Known) -> bool:
     values = small_values(source)
     kept: list[onnx.NodeProto] = []
     for node in source.node:
+        if node.op_type == "Dropout" and len(node.input) > 2 and not np.any(values.get(node.input[2], True)):
+            del node.input[2:]  # it does not train, as if nothing were said of it
         found = _computed(proto, node, values, shapes)
         if found:
             source.initializer.extend(numpy_helper.from_array(value, name) for name, value in found.items())

@@ -205,9 +205,10 @@ def _alone(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
 
 def _corrected(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
     """What ONNX Runtime makes of a node, or its definition says, if ONNX infers something else."""
-    if not referee.questions(node):
+    defined = rules.ruled(node, region)
+    if not referee.questions(node) or (defined is None and rules.is_ruled(node)):
         return {}
-    defined, ran = rules.ruled(node, region), referee.made(node, region)
+    ran = referee.made(node, region)
     found, wrong = {}, False
     for value in filter(None, node.output):
         inferred = region.shapes(value)

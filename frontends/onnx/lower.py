@@ -15,7 +15,7 @@ from frontends.onnx.fold import rename
 from frontends.onnx.inference import top, within
 from frontends.onnx.merge import Label, merged
 from frontends.onnx.region import Region
-from frontends.onnx.registry import ELEMENTWISE, UNMAPPED, is_view
+from frontends.onnx.registry import UNMAPPED, is_elementwise, is_view
 from frontends.onnx.shapes import text
 from frontends.onnx.site import Lowered, Site
 from frontends.onnx.widths import Widths
@@ -106,7 +106,9 @@ class _Here:
         """Lower a node."""
         before = len(self.nodes)
         try:
-            if _is_product(node):
+            if self._is_idle(node):
+                self._move(node, "one of its sizes is 0: it computes nothing")
+            elif _is_product(node):
                 self._layer(node, PRODUCTS[node.op_type](Site.of(node, self.region)))
             elif (reduction := self._reduction(node)) is not None:
                 self._layer(node, reduction)
@@ -160,7 +162,18 @@ class _Here:
         return REDUCTIONS[node.op_type](Site.of(node, self.region))
 
     def _is_layer(self, node: onnx.NodeProto) -> bool:
-        return _is_product(node) or self._reduction(node) is not None
+        return not self._is_idle(node) and (_is_product(node) or self._reduction(node) is not None)
+
+    def _is_idle(self, node: onnx.NodeProto) -> bool:
+        """Whether what would be layers makes nothing, or sums of nothing."""
+        key = ("" if graph.is_standard(node) else node.domain, node.op_type)
+        outputs = [value for value in node.output if value]
+        if key in EXPANSIONS and not _is_product(node):  # some of its inputs may well be empty, like a cache
+            return bool(outputs) and all(map(self.shapes.is_empty, outputs))
+        operands = 0 if key[0] else 2 if node.op_type in PRODUCTS else int(node.op_type in REDUCTIONS)
+        if not operands or not all(map(self.shapes.known, outputs)):  # it may not fit together, which it says itself
+            return False
+        return any(map(self.shapes.is_empty, (*outputs, *node.input[:operands])))
 
     def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
         result = lowered.binding.result
@@ -303,7 +316,7 @@ class _Here:
         Of two layers' outputs it is that of the later: the other is in memory by then. Outputs that have been brought
         to a few bits are written before they are widened again.
         """
-        if node.op_type not in ELEMENTWISE or not graph.is_standard(node) or len(outputs) != 1:
+        if not is_elementwise(node) or len(outputs) != 1:
             return None
         own = [
             value

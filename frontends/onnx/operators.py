@@ -52,6 +52,7 @@ def _treatment(name: str) -> str:
         (PARTS, {op for domain, op in EXPANSIONS if not domain}),
         (UNCOUNTED, UNMAPPED),
         (VIEW + (", as inference runs it" if name == "Dropout" else ""), VIEWS),
+        (f"{ATTACHED} (always if it trains)", ELEMENTWISE & {"BatchNormalization"}),
         (ATTACHED, ELEMENTWISE),
         (CONTROL, CONTROL_FLOW),
         (SHAPE, SHAPE_READERS),

@@ -6,11 +6,16 @@ without onnxruntime, of a node that reads too much to be run for this, and where
 
 from __future__ import annotations
 
-import math
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from frontends.onnx import graph
 from frontends.onnx.expand import EXPANSIONS
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
 
 MOST = 2**22
 """Elements that a node may read if it is run for the shapes of its outputs."""
+
+SECONDS = 20
+"""How long a node may run for the shapes of its outputs."""
 
 LONGEST = 64
 """Elements of the longest list that may be one of sizes or axes."""
@@ -101,53 +109,61 @@ def _model(node: onnx.NodeProto, region: Region, changing: list[str]) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _run(model: bytes) -> tuple[Type, ...]:
-    """The types of the outputs of a model, if they are the same for inputs of zeros, ones and numbers at random."""
-    try:
-        import onnxruntime
-    except ImportError:
+    """The types of the outputs of a model; none if that cannot be said."""
+    if find_spec("onnxruntime") is None:
         return ()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its errors are raised as well
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        outputs = session.get_outputs()
-        kinds = [_element(value.type) for value in outputs]
-    except Exception:  # its errors have no common base; a value may be no tensor
-        return ()
-    if any(_elements(value.shape) > 16 * MOST for value in outputs):
-        return ()
-    seen: set[tuple[Type, ...]] = set()
-    for draw in (np.zeros, np.ones, _random):
+    return tuple((kind, tuple(shape)) for kind, shape in _process.ask(model))
+
+
+class _Process:
+    """The process that runs nodes: ONNX Runtime may crash on what makes no sense, and takes what memory it needs.
+
+    It is begun when it is first needed, ends with this process, and is begun anew after a crash.
+    """
+
+    def __init__(self) -> None:
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def ask(self, model: bytes) -> list[tuple[int, list[int]]]:
+        """What it makes of a model; nothing if it crashes or takes too long."""
+        if self._popen is None or self._owner != os.getpid():  # a copy of this process must not share it
+            self._popen, self._owner = self._begin(), os.getpid()
+        popen = self._popen
+        assert popen.stdin is not None and popen.stdout is not None
+        timer = threading.Timer(SECONDS, popen.kill)
+        timer.start()
         try:
-            feeds = {value.name: _value(onnxruntime, value, draw) for value in session.get_inputs()}
-            found = session.run_with_ort_values([value.name for value in outputs], feeds)
-            seen.add(tuple((kind, tuple(value.shape())) for kind, value in zip(kinds, found, strict=True)))
-        except Exception:  # an index may be out of range
-            continue
-    return seen.pop() if len(seen) == 1 else ()
+            popen.stdin.write(len(model).to_bytes(8, "big") + model)
+            popen.stdin.flush()
+            answer = popen.stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+        if not answer.endswith(b"\n"):
+            popen.kill()
+            self.end()
+            return []
+        return list(json.loads(answer))
+
+    def end(self) -> None:
+        """End the process, if this one began it."""
+        if self._popen is not None and self._owner == os.getpid():
+            with contextlib.suppress(OSError):
+                self._popen.communicate()
+            self._popen = None
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        atexit.unregister(self.end)
+        atexit.register(self.end)
+        return subprocess.Popen(
+            [sys.executable, "-m", "frontends.onnx.running"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process
+        )
 
 
-def _elements(shape: list[int | str | None]) -> int:
-    return math.prod(n for n in shape if isinstance(n, int))
-
-
-def _element(kind: str) -> int:
-    """ONNX's number of the type of an element, of ONNX Runtime's name of the type of a tensor; ValueError if it is
-    none."""
-    from onnx import TensorProto
-
-    return int(TensorProto.DataType.Value(kind.removeprefix("tensor(").removesuffix(")").upper()))
-
-
-def _value(onnxruntime: Any, value: Any, draw: Any) -> Any:
-    from onnx import helper
-
-    element = _element(value.type)
-    array = draw(value.shape).astype(helper.tensor_dtype_to_np_dtype(element))
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, element)
-
-
-def _random(shape: list[int]) -> np.ndarray[Any, np.dtype[Any]]:
-    return np.random.default_rng(0).uniform(0, 2, shape)
+_process = _Process()

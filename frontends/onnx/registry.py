@@ -72,6 +72,15 @@ RANDOM = frozenset(
 """Operators whose output is no constant even if their inputs are."""
 
 
+def is_elementwise(node: onnx.NodeProto) -> bool:
+    """Whether a node makes each output of the inputs at the same place: not a BatchNormalization that trains, which
+    needs the mean and the variance of all of them first. Before opset 14 it does so if it returns these."""
+    if node.op_type not in ELEMENTWISE or node.domain not in STANDARD_DOMAINS:
+        return False
+    trains = any(a.name == "training_mode" and a.i for a in node.attribute) or any(node.output[1:])
+    return node.op_type != "BatchNormalization" or not trains
+
+
 def is_view(node: onnx.NodeProto, outputs: tuple[str, ...], types: Mapping[str, int]) -> bool:
     """Whether a node with these outputs moves nothing; `types` are those of values, as ONNX numbers them."""
     if node.op_type in ("Cast", "CastLike"):  # to the type that it has

@@ -47,8 +47,14 @@ RULES: Mapping[str, Callable[[Site], tuple[int, ...] | None]] = {
 """By name of an operator of the standard, the shape of all its outputs; None where inference knows as much."""
 
 
+def is_ruled(node: onnx.NodeProto) -> bool:
+    """Whether there is a rule for the operator."""
+    return graph.is_standard(node) and node.op_type in RULES
+
+
 def ruled(node: onnx.NodeProto, region: Region) -> tuple[int, ...] | None:
-    """The shape of the outputs of a node by definition; None if there is no rule, InputError if it does not fit."""
-    if not graph.is_standard(node) or node.op_type not in RULES:
-        return None
-    return RULES[node.op_type](Site.of(node, region))
+    """The shape of the outputs of a node by definition; None if there is no rule, or none beyond what is inferred.
+
+    InputError if the node does not fit its definition.
+    """
+    return RULES[node.op_type](Site.of(node, region)) if is_ruled(node) else None

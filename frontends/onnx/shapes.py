@@ -62,6 +62,10 @@ class Shapes:
         """Elements of the tensor; 0 for a value that is none."""
         return 0 if name in self.others else math.prod(self(name))
 
+    def is_empty(self, name: str) -> bool:
+        """Whether it is a tensor that is known to have no elements."""
+        return name not in self.others and 0 in self.dims.get(name, ())
+
     def bits(self, name: str) -> int | None:
         """Bits of an element, by its type; None for single and double precision, which a machine narrows to its own."""
         from onnx import TensorProto

@@ -20,7 +20,10 @@ Picks = Callable[["onnx.NodeProto", "Region"], int]
 
 
 def read(node: onnx.NodeProto, region: Region) -> dict[str, int]:
-    """Elements that a node reads of each value; InputError if they depend on a shape that is unknown."""
+    """Elements that a node reads of each value, none if it makes none; InputError if they depend on a shape that is
+    unknown."""
+    if all(map(region.shapes.is_empty, filter(None, node.output))):
+        return dict.fromkeys(graph.reads(node), 0)
     domain = "" if graph.is_standard(node) else node.domain
     picked = PICKED.get((domain, node.op_type), {})
     all_of = {value: region.shapes.elements(value) for value in graph.reads(node)}

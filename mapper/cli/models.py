@@ -12,7 +12,7 @@ from mapper.ir import Network
 if TYPE_CHECKING:
     from frontends.onnx import OnnxModel
 
-_SIZE = r"0*[1-9][0-9]{0,17}"
+_SIZE = r"[0-9]{1,18}"
 
 
 def read_model(

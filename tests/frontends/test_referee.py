@@ -146,6 +146,20 @@ def test_large_nodes_are_not_run(tmp_path, monkeypatch):
         loaded(model(nodes, {"x": (20, 20)}, ["y"], domains=[MS]), tmp_path)
 
 
+def test_a_crash_is_nothing_known_and_no_crash_here():
+    """The process that runs nodes may die: the next one answers."""
+    proto = model([helper.make_node("Neg", ["x"], ["y"])], {"x": (2, 3)}, ["y"]).SerializeToString()
+    asked = referee._Process()
+    try:
+        assert asked.ask(proto) == [[TensorProto.FLOAT, [2, 3]]]
+        asked._popen.kill()
+        assert asked.ask(proto) == []
+        assert asked.ask(proto) == [[TensorProto.FLOAT, [2, 3]]]
+        assert asked.ask(b"no model") == []
+    finally:
+        asked.end()
+
+
 @pytest.mark.slow
 def test_shapes_of_what_onnx_tests_itself_with(tmp_path):
     """A draw of the single nodes that ONNX's own tests run: each known shape is that of the expected output."""
