@@ -37,8 +37,6 @@ Names are imported when they are first used, so that `import mapper` costs nothi
 
 from __future__ import annotations
 
-import importlib
-
 TYPE_CHECKING = False  # as type checkers know it; `typing` would take longer to import than all else
 if TYPE_CHECKING:
     from typing import Any
@@ -137,6 +135,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    import importlib  # which the start of the command need not wait for
+
     if name == "search":  # the package, which can be called
         return importlib.import_module("mapper.search")
     if name not in _HOME:

@@ -9,6 +9,7 @@ import io
 import os
 import select
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn, ParamSpec, TextIO
@@ -66,8 +67,8 @@ def guard() -> Iterator[None]:
                 _discard(sys.stdout)
             place = "standard output cannot be written" if output else error.filename or "the system refuses"
             fail(EXIT_SYSTEM, f"{place}: {error.strerror}")
-        if not _descriptors_left():  # imports fail in many ways then
-            fail(EXIT_SYSTEM, f"the system refuses: {os.strerror(errno.EMFILE)}")
+        if lacking := _lacking():  # imports fail in many ways then
+            fail(EXIT_SYSTEM, lacking)
         import traceback
 
         traceback.print_exc()
@@ -115,9 +116,16 @@ def _discard(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _descriptors_left() -> bool:
+def _lacking() -> str | None:
+    """What the system does not give, in words: file descriptors, memory or threads."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        return False
-    return True
+        bytearray(2**26)
+        threading.Thread(target=bool).start()
+    except OSError as error:
+        return f"the system refuses: {error.strerror}"
+    except MemoryError:
+        return "out of memory"
+    except RuntimeError as error:
+        return f"the system refuses: {error}"
+    return None

@@ -41,12 +41,27 @@ class _Pool(ProcessPoolExecutor):
     """Processes that interrupts do not reach: those are this one's to handle."""
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        """Submit a task, which may start a process: it inherits what is blocked meanwhile."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        """Submit a task, which may start a process."""
+        with _uninterrupted():
             return super().submit(*args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Interrupts come when this is over; processes that start within never get any."""
+    came: list[tuple[Any, ...]] = []
+    main = threading.current_thread() is threading.main_thread()
+    # other threads may take a signal that is blocked in this one: the main thread then hears of it all the same
+    answer = signal.signal(signal.SIGINT, lambda *what: came.append(what)) if main else None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if answer is not None:
+            signal.signal(signal.SIGINT, answer)
+        if came and callable(answer):
+            answer(*came[0])
 
 
 def _end_with_parent() -> None:
