@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mapper.ir import DimRole, LoopNest, Network, conv, dim_roles, gemm, parse_nest
     from mapper.mapping import Counts, Keep, Loop, Mapping, ParFor, parse_mapping, violations
     from mapper.network import Compiled
-    from mapper.search import Factors, Limits, Mapspace, Objective, Point, Progress, Result, Statistics, Status
+    from mapper.search import Engine, Factors, Limits, Mapspace, Objective, Point, Progress, Result, Statistics, Status
 
 _HOMES = {
     "mapper.api": ("break_down", "compile_model", "evaluate", "explain", "search_layer"),
@@ -72,6 +72,7 @@ _HOMES = {
     "mapper.mapping": ("Counts", "Keep", "Loop", "Mapping", "ParFor", "parse_mapping", "violations"),
     "mapper.network": ("Compiled",),
     "mapper.search": (
+        "Engine",
         "Factors",
         "Limits",
         "Mapspace",
@@ -94,6 +95,7 @@ __all__ = [
     "Cost",
     "Counts",
     "DimRole",
+    "Engine",
     "Explanation",
     "Factors",
     "FileError",

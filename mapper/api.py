@@ -19,7 +19,7 @@ from mapper.errors import InputError, Interrupted, all_of
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping, violations
 from mapper.options import Options, read_constraints, solve_layer
-from mapper.search import Factors, Limits, Objective
+from mapper.search import Engine, Factors, Limits, Objective
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -42,6 +42,7 @@ def search_layer(
     limits: Limits | Dict[str, Any] | None = None,
     time_limit: float | None = None,
     deterministic_limit: float | None = None,
+    engine: Engine | str = Engine.AUTO,
     on_progress: OnProgress | None = None,
 ) -> Result:
     """The best mapping of a layer on an architecture, with its proof.
@@ -52,15 +53,16 @@ def search_layer(
     `factors` are perfect or imperfect, mappings with `even` have one tile for each memory, `limits` are caps on what
     they cost: `Limits`, or a dict such as {"max_cycles": 1000}. After `time_limit` seconds, or `deterministic_limit`
     units of the solver's work, the best mapping found by then is returned, with its bound. `on_progress` is called,
-    perhaps in another thread, when a better one is found or the bound rises.
+    perhaps in another thread, when a better one is found or the bound rises. `engine` proves the optimum: auto, the
+    solver, the lattice search, or both, whose answers are compared.
 
-    Raises InputError for what cannot be read and for constraints that contradict each other, InfeasibleError if no
-    mapping is legal, and on Ctrl-C Interrupted, a KeyboardInterrupt with the best result so far.
+    Raises InputError for what cannot be read, for constraints that contradict each other and for what the lattice
+    search does not cover where it is asked, InfeasibleError if no mapping is legal, and on Ctrl-C Interrupted, a KeyboardInterrupt with the best result so far.
     """
     from frontends.einsum import parse_layer
 
     nest = parse_layer(layer) if isinstance(layer, str) else layer
-    options = _options(objective, constraints, dataflow, factors, even, limits, time_limit, deterministic_limit)
+    options = _options(objective, constraints, dataflow, factors, even, limits, time_limit, deterministic_limit, engine)
     return solve_layer(nest, _architecture(arch), options, on_progress=on_progress)
 
 
@@ -76,6 +78,7 @@ def compile_model(
     limits: Limits | Dict[str, Any] | None = None,
     time_limit: float | None = None,
     deterministic_limit: float | None = None,
+    engine: Engine | str = Engine.AUTO,
     shapes: Dict[str, Iterable[int]] | None = None,
     dims: Dict[str, int] | None = None,
     values: Dict[str, float] | None = None,
@@ -101,7 +104,7 @@ def compile_model(
 
     if jobs is not None and executor is not None:
         raise InputError("compile_model: give jobs or an executor, not both")
-    options = _options(objective, constraints, dataflow, factors, even, limits, time_limit, deterministic_limit)
+    options = _options(objective, constraints, dataflow, factors, even, limits, time_limit, deterministic_limit, engine)
     machine = _architecture(arch)
     try:
         network = load(model, _shapes(shapes), dims, values).network
@@ -172,6 +175,7 @@ def _options(
     limits: Limits | Dict[str, Any] | None,
     time_limit: float | None,
     deterministic_limit: float | None,
+    engine: Engine | str,
 ) -> Options:
     return Options(
         objective=Objective(objective),
@@ -182,4 +186,5 @@ def _options(
         limits=Limits.of(limits),
         time_limit=time_limit,
         deterministic_limit=deterministic_limit,
+        engine=Engine(engine),
     )

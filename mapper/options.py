@@ -15,7 +15,7 @@ from mapper.errors import InputError, Interrupted, MapperError, all_of
 from mapper.ir import LoopNest
 from mapper.mapping.constraints import resolve
 from mapper.mapping.contradictions import contradictions
-from mapper.search import Factors, Limits, Mapspace, Objective
+from mapper.search import Engine, Factors, Limits, Mapspace, Objective
 from mapper.search.limits import NONE
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Options:
 
     `constraints` are the user's, beside those of the architecture's spec and of its `dataflow` of that name. With
     `even`, each memory has one tile. Limits of time are for each layer: `time_limit` in seconds, `deterministic_limit`
-    in the solver's own units of work, which repeat. Raises InputError if one of them is no positive number.
+    in the solver's own units of work, which repeat. `engine` proves the optimum. Raises InputError if a limit of time
+    is no positive number.
     """
 
     objective: Objective = Objective.ENERGY
@@ -40,6 +41,7 @@ class Options:
     limits: Limits = NONE
     time_limit: float | None = None
     deterministic_limit: float | None = None
+    engine: Engine = Engine.AUTO
 
     def __post_init__(self) -> None:
         limits = {
@@ -100,6 +102,11 @@ def mapspace(nest: LoopNest, arch: Architecture, options: Options, *, strict: bo
     if space.untabled:
         space = replace(space, arch=_without_halos(arch))
     space.check()
+    if options.engine in (Engine.LATTICE, Engine.BOTH):
+        from mapper.search.engines import unanswered  # which imports numpy
+
+        if problem := unanswered(space, options.objective, options.limits, options.deterministic_limit):
+            raise problem
     return space
 
 
@@ -144,7 +151,7 @@ def solve_layer(
 ) -> Result:
     """The best mapping of a layer with its proof; raises what `mapspace` and the solver do, and Interrupted."""
     try:
-        from mapper.search.cpsat import solve
+        from mapper.search.engines import solve
 
         space = mapspace(nest, arch, options, strict=strict)
         report = on_progress
@@ -154,6 +161,7 @@ def solve_layer(
             space,
             options.objective,
             options.limits,
+            engine=options.engine,
             time_limit_s=options.time_limit,
             deterministic_limit=options.deterministic_limit,
             on_progress=report,

@@ -17,6 +17,7 @@ from mapper.cli.options import (
     Dataflow,
     DeterministicLimit,
     Dims,
+    Engine,
     Factors,
     Format,
     Goal,
@@ -32,6 +33,7 @@ from mapper.cli.options import (
     Objective,
     Output,
     OutputFormat,
+    ProvenBy,
     Shapes,
     Tiles,
     TimeLimit,
@@ -99,6 +101,7 @@ def compile_command(
     max_words: MaxWords = None,
     time_limit: TimeLimit = None,
     deterministic_limit: DeterministicLimit = None,
+    engine: ProvenBy = Engine.AUTO,
 ) -> None:
     """Map every layer of a model, each proven optimal.
 
@@ -119,6 +122,7 @@ def compile_command(
         max_words or [],
         time_limit,
         deterministic_limit,
+        engine,
     )
     run(
         Request(
@@ -151,6 +155,7 @@ def map_command(
     max_words: MaxWords = None,
     time_limit: TimeLimit = None,
     deterministic_limit: DeterministicLimit = None,
+    engine: ProvenBy = Engine.AUTO,
 ) -> None:
     """Map one layer, proven optimal.
 
@@ -174,6 +179,7 @@ def map_command(
         max_words or [],
         time_limit,
         deterministic_limit,
+        engine,
     )
     map_layer(layer, arch, asked, output, as_json=format is Format.JSON)
 

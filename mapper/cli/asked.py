@@ -12,7 +12,7 @@ from mapper.arch.units import BYTE_UNITS, COUNT_UNITS, ENERGY_UNITS, Units, hint
 from mapper.cli.options import Asked, Mapspace
 from mapper.errors import InputError, MapperError, all_of
 from mapper.options import Options, read_constraints
-from mapper.search import Factors, Limits, Objective
+from mapper.search import Engine, Factors, Limits, Objective
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ def read(asked: Asked, arch: Architecture) -> Options:
             limits=Limits(**limits),  # type: ignore[arg-type]
             time_limit=asked.time_limit,
             deterministic_limit=asked.deterministic_limit,
+            engine=Engine(asked.engine),
         )
     )
     if problem := all_of(problems):

@@ -142,6 +142,15 @@ def _group(moved: Transfer) -> str:
     return f"{moved.node.op}, attached" if moved.node.to else moved.node.op
 
 
+def _proven(compiled: Compiled) -> str:
+    """How many layers are proven optimal, and by whom."""
+    layers = [compiled.result(layer) for layer in compiled.network.layers]
+    by = Counter(result.proven_by for result in layers if result.proven_by)
+    told = [engine.title if len(by) == 1 else f"{n} by {engine.in_words}" for engine, n in by.items()]
+    whom = f" by {told[0]}" if len(by) == 1 else f" ({', '.join(told)})" if by else ""
+    return f"{by.total()} of {len(layers)} layers proven optimal{whom}"
+
+
 def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
     """The summary as tables."""
     unit, screen = compiled.arch.energy_unit, console()
@@ -185,11 +194,10 @@ def print_summary(compiled: Compiled, data: dict[str, Any]) -> None:
     for title, parts in where(data):
         going.add_row(title, parts)
     screen.print(going)
-    proven = sum(row["status"] == "optimal" for row in data["layers"])
     latency = compiled.latency_s
     screen.print()
     screen.print(
-        f"{compiled.network.name} on {compiled.arch.name}: {proven} of {len(data['layers'])} layers proven optimal, "
+        f"{compiled.network.name} on {compiled.arch.name}: {_proven(compiled)}, "
         f"energy {energy_text(compiled.energy, unit)}, {compiled.cycles:,} cycles"
         + (f" ({engineering(latency, 's')})" if latency else "")
         + f", {engineering(compiled.macs)} MACs, DRAM {engineering(compiled.home_bytes, 'B')}"

@@ -20,7 +20,7 @@ from mapper.files import check_writable, write_text
 from mapper.ir import LoopNest
 from mapper.mapping import Mapping
 from mapper.options import solve_layer
-from mapper.search import Objective, Result, Status
+from mapper.search import Objective, Result
 
 
 def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, as_json: bool) -> None:
@@ -30,7 +30,7 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
     """
     from backends.emit import Schedule, about, to_json, to_yaml
     from frontends.einsum import parse_layer
-    from mapper.search import cpsat, lattice  # noqa: F401  # before interrupts are kept for the search
+    from mapper.search import engines  # noqa: F401  # before interrupts are kept for the search
 
     if output:
         check_schedule_path(output)
@@ -71,14 +71,15 @@ def check_schedule_path(path: Path) -> None:
 
 def headline(result: Result, arch: Architecture) -> str:
     """What is proven of a result, and how long it took."""
-    optimal = result.status is Status.OPTIMAL
     if result.objective is Objective.PARETO:
         count = f"{len(result.front)} {'point' if len(result.front) == 1 else 'points'}"
         proof = (
-            f"proven: the front has {count}" if optimal else f"feasible: {count} of the front, others may be missing"
+            f"proven by {result.proven_by.in_words}: the front has {count}"
+            if result.proven_by
+            else f"feasible: {count} of the front, others may be missing"
         )
-    elif optimal:
-        proof = "proven optimal"
+    elif result.proven_by:
+        proof = f"proven optimal by {result.proven_by.in_words}"
     elif math.isfinite(result.gap):
         proof = f"feasible, at most {result.gap:.2%} above the optimum"
     else:

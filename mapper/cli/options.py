@@ -44,6 +44,15 @@ class Mapspace(StrEnum):
     EVEN = "even"
 
 
+class Engine(StrEnum):
+    """Who proves the optimum: see `mapper.search.Engine`."""
+
+    AUTO = "auto"
+    SOLVER = "solver"
+    LATTICE = "lattice"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a search, as it is written; numbers are texts because their units depend on the machine."""
@@ -60,6 +69,7 @@ class Asked:
     max_words: list[str] = field(default_factory=list)
     time_limit: float | None = None
     deterministic_limit: float | None = None
+    engine: str = Engine.AUTO
 
 
 CORES = os.cpu_count() or 1
@@ -202,5 +212,13 @@ DeterministicLimit = Annotated[
         "--deterministic-limit",
         metavar="WORK",
         help="The same in the solver's units of work, each about a second: every run ends alike.",
+    ),
+]
+ProvenBy = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="Who proves the least energy. auto: CP-SAT, started by the lattice search; solver: CP-SAT alone; lattice: "
+        "the lattice search alone, where it covers the layer; both: each alone, and their answers compared.",
     ),
 ]

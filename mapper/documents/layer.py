@@ -120,6 +120,7 @@ def proof_data(result: Result) -> dict[str, Any]:
     """What is proven of a result: `gap` is None where nothing is known."""
     return {
         "status": str(result.status),
+        "proven_by": None if result.proven_by is None else str(result.proven_by),
         "bound": exact(result.bound),
         "gap": finite(result.gap),
         "tie_proven": result.tie_proven,

@@ -10,9 +10,20 @@ from typing import Any
 from mapper.search.extents import Factors
 from mapper.search.limits import Limits
 from mapper.search.mapspace import Mapspace
-from mapper.search.result import Objective, Point, Progress, Result, Statistics, Status
+from mapper.search.result import Engine, Objective, Point, Progress, Result, Statistics, Status
 
-__all__ = ["Factors", "Limits", "Mapspace", "Objective", "Point", "Progress", "Result", "Statistics", "Status"]
+__all__ = [
+    "Engine",
+    "Factors",
+    "Limits",
+    "Mapspace",
+    "Objective",
+    "Point",
+    "Progress",
+    "Result",
+    "Statistics",
+    "Status",
+]
 
 
 class _Search(ModuleType):

@@ -6,14 +6,14 @@ minima, and so is every point of the front of energy against cycles; the least e
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
-from mapper.mapping import violations
+from mapper.mapping import Mapping, violations
 from mapper.mapping.idle import idle_axes
 from mapper.search.decode import smallest
 from mapper.search.extents import Factors
@@ -22,11 +22,12 @@ from mapper.search.mapspace import MOST, Mapspace
 from mapper.search.program import Clock, Hint, Program, Solved
 from mapper.search.reasons import why
 from mapper.search.reports import OnProgress, Reports
-from mapper.search.result import Objective, Point, Result, Status, value
+from mapper.search.result import Engine, Objective, Point, Result, Status, value
 from mapper.search.tables import Linear
 
-MOST_POINTS = 2**15
-"""Points of a lattice, more than which it may take longer than the solver."""
+Starter = Callable[[Mapspace, Clock], Mapping | None]
+"""Finds a mapping of little energy to start from, within the clock; None where it has none. Nothing is proven by it."""
+
 SMALLER = 0.5
 """The part of the time that a smaller mapspace may take: the bound of the larger one needs some too."""
 ZERO = Fraction(0)
@@ -56,32 +57,24 @@ def solve(
     space: Mapspace,
     objective: Objective = Objective.ENERGY,
     limits: Limits = NONE,
-    *,
-    time_limit_s: float | None = None,
-    deterministic_limit: float | None = None,
+    clock: Clock | None = None,
     on_progress: OnProgress | None = None,
-    lattice: bool = True,
+    starter: Starter | None = None,
 ) -> Result:
-    """The best mapping of a mapspace within the limits, with its proof.
+    """The best mapping of a mapspace within the limits, with CP-SAT's proof.
 
-    With `lattice` the engine without a solver may answer for the least energy.
-
-    `time_limit_s` is in seconds of wall time, `deterministic_limit` in the solver's own units of work (about a second
-    of CPU time each), which give the same answer every time; when one is over, or on an interrupt, the best mapping
-    found by then is returned with its bound. Raises InfeasibleError if no mapping is legal, InputError if numbers have
-    too many digits for the solver's integers.
+    When the time of the `clock` is over, or on an interrupt, the best mapping found by then is returned with its bound.
+    Raises InfeasibleError if no mapping is legal, InputError if numbers have too many digits for the solver's integers.
     """
-    space.check()
-    limits.check(space.arch)
-    clock = Clock(time_limit_s, deterministic_limit)
+    clock = clock or Clock()
     reports = Reports(clock, on_progress, floor(space, objective))
     known: list[Found] = []
     try:
         if space.dividing != space.dims.keys():  # a smaller mapspace gives incumbents
             smaller = replace(space, factors=Factors.PERFECT)
             with clock.share(SMALLER):
-                Search(smaller, objective, limits, clock, reports, known, lattice=lattice).prepare()
-        best = Search(space, objective, limits, clock, reports, known, lattice=lattice).run()
+                Search(smaller, objective, limits, clock, reports, known, starter).prepare()
+        best = Search(space, objective, limits, clock, reports, known, starter).run()
     except KeyboardInterrupt:  # outside the solver, where it ends the solve in peace
         clock.interrupted = True
         nearest = min(known, key=lambda f: value(objective, f.point.cost), default=None)
@@ -102,6 +95,7 @@ def solve(
         cost=point.cost,
         status=Status.OPTIMAL if best.proven else Status.FEASIBLE,
         bound=best.bound,
+        proven_by=Engine.SOLVER if best.proven else None,
         tie_proven=best.tie_proven,
         front=best.front or (point,),
         mapspace=str(space),
@@ -137,12 +131,10 @@ class Search:
         clock: Clock,
         reports: Reports,
         known: list[Found],
-        *,
-        lattice: bool,
+        starter: Starter | None,
     ) -> None:
-        self.lattice = lattice
         self.space, self.objective, self.limits, self.clock = space, objective, limits, clock
-        self.reports, self.known, self.whole = reports, known, True
+        self.reports, self.known, self.starter, self.whole = reports, known, starter, True
         self.nest, self.arch = space.nest, space.arch
         mapping = smallest(space)
         if not known and not violations(self.nest, self.arch, mapping) and not space.broken(mapping):
@@ -171,8 +163,7 @@ class Search:
     def prepare(self) -> None:
         """Learn mappings that help to search a larger mapspace, of which bounds say nothing."""
         self.whole = False
-        found, bound = self._by_lattice() if self.objective is Objective.ENERGY else (None, ZERO)
-        if found is None or found.point.cost.energy != bound:
+        if self.objective is not Objective.ENERGY or not self._start():
             self.run()
         if self.objective is Objective.PARETO:  # the larger front is sought from its first point
             self.reports.start(floor(self.space, self.objective))
@@ -203,9 +194,7 @@ class Search:
         It is known that none of them takes less energy than `above`.
         """
         if cycles is None:
-            shortest, above = self._by_lattice()
-            if shortest and shortest.point.cost.energy == above:
-                return self._fewest_cycles(shortest)
+            self._start()
         program, incumbent = self.program, self.incumbent(cycles)
         below: list[tuple[Linear, int]] = [] if cycles is None else [(program.cycles, cycles)]
         if incumbent:
@@ -232,8 +221,6 @@ class Search:
     def _fewest_cycles(self, found: Found) -> Best:
         """Of the mappings of the least energy, which is `found`'s, one of the fewest cycles."""
         program, cost = self.program, found.point.cost
-        if not program.exact:
-            return Best(found, cost.energy, True)
         same = program.energy, program.energy_units(cost.energy)
         fewer = cost.cycles - 1
         if self.objective is Objective.EDP:  # only those that lessen the product matter
@@ -241,30 +228,15 @@ class Search:
         found, tied = self._tie(found, (program.cycles, fewer), same)
         return Best(found, cost.energy, True, tied)
 
-    def _by_lattice(self) -> tuple[Found | None, Fraction]:
-        """A mapping by the other exact engine and a bound of the energy: the best, where it had the time.
-
-        None where it cannot or should not answer: its work is not counted in a deterministic limit.
-        """
-        from mapper.search.lattice import solve_lattice  # which imports numpy
-
-        points = math.prod(map(len, self.space.extents.values()))
-        if (
-            not self.lattice
-            or self.clock.over
-            or self.clock.deterministic is not None
-            or self.limits != NONE
-            or self.space.dividing != self.space.dims.keys()
-            or points > MOST_POINTS
-        ):
-            return None, ZERO
-        space = replace(self.space, factors=Factors.PERFECT)
-        shortest = self.clock.interruptible(lambda: solve_lattice(space, lambda: self.clock.over))
-        if shortest is None or shortest.mapping is None:
-            return None, shortest.bound if shortest else ZERO
-        found = self._learn(Point(shortest.mapping, evaluate(self.nest, self.arch, shortest.mapping)), {})
-        self._report_energy(None, shortest.bound)
-        return found, shortest.bound
+    def _start(self) -> bool:
+        """Learn a mapping of little energy from whoever knows one; false if nobody does."""
+        mapping = self.starter(self.space, self.clock) if self.starter and self.limits == NONE else None
+        if mapping is None:
+            return False
+        if broken := violations(self.nest, self.arch, mapping) + self.space.broken(mapping):
+            raise AssertionError(f"no start on {self.nest} on {self.arch.name}: {broken}\n{mapping}")
+        self._learn(Point(mapping, evaluate(self.nest, self.arch, mapping)), {})
+        return True
 
     def least_cycles(self) -> Best:
         """The fewest cycles, and the least energy among the mappings of so many."""

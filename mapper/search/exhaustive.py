@@ -57,6 +57,7 @@ def exhaustive(
         cost=best.cost,
         status=Status.OPTIMAL,
         bound=value(objective, best.cost),
+        proven_by=None,
         tie_proven=True,
         front=tuple(front) if objective is Objective.PARETO else (best,),
         mapspace=str(space),

@@ -35,6 +35,25 @@ class Status(Choice):
     """The best found when the limit came; `bound` says how much better another could be."""
 
 
+class Engine(StrEnum):
+    """Who proves that no mapping takes less energy; of a result, who did."""
+
+    AUTO = "auto"
+    """The solver; where the lattice covers the problem, from a mapping that it finds."""
+    SOLVER = "solver"
+    """CP-SAT alone."""
+    LATTICE = "lattice"
+    """The lattice search alone, where it covers the problem; it breaks no ties."""
+    BOTH = "both"
+    """Each of them alone, and their answers compared."""
+
+    @property
+    def in_words(self) -> str:
+        """Who that is, in words."""
+        titles = {"solver": "CP-SAT", "lattice": "the lattice search", "both": "CP-SAT and by the lattice search"}
+        return titles.get(self, "CP-SAT or the lattice search")
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """A mapping and its cost."""
@@ -80,9 +99,10 @@ class Result:
 
     `bound` is a proven lower bound of the objective over the mapspace: in the architecture's energy unit for energy and
     for a front (of its first point), in cycles for latency, their product for EDP; it equals the objective where the
-    status is optimal. `tie_proven` says whether it is proven that no mapping of that energy takes fewer cycles
-    (latency: of so many cycles takes less energy). `front` has the points of a front by ascending energy, of which
-    `mapping` and `cost` are the first; for other objectives the one point. `mapspace` names what was searched.
+    status is optimal. `proven_by` names the engine that proved this: the solver, the lattice or both; None where it is
+    not proven. `tie_proven` says whether the solver proved that no mapping of that energy takes fewer cycles (latency:
+    of so many cycles takes less energy). `front` has the points of a front by ascending energy, of which `mapping` and
+    `cost` are the first; for other objectives the one point. `mapspace` names what was searched.
     `warnings` name the axes that no point uses because of their lists of dims or of constraints.
     """
 
@@ -93,6 +113,7 @@ class Result:
     cost: Cost
     status: Status
     bound: Fraction
+    proven_by: Engine | None
     tie_proven: bool
     front: tuple[Point, ...]
     mapspace: str

@@ -94,7 +94,7 @@ def test_a_front_is_a_table_above_its_first_point(mapper, tmp_path):
     least = min(range(len(front)), key=lambda i: front[i]["edp"])
     assert [f"{n:,}" in row for n, row in zip(cycles, rows, strict=True)] == [True] * len(front)
     assert ["least EDP" in row for row in rows] == [i == least for i in range(len(front))]
-    assert f"proven: the front has {len(front)} points" in table
+    assert f"proven by CP-SAT: the front has {len(front)} points" in table
     assert "O[M,N] += A[M,K] * B[K,N]" in table
 
 

@@ -21,7 +21,7 @@ from mapper.ir import LoopNest, Role, Term, parse_nest
 from mapper.mapping import ParFor, parse_mapping
 from mapper.options import Options, solve_layer
 from mapper.search import Objective, Status, halo
-from mapper.search.cpsat import solve
+from mapper.search.engines import solve
 from mapper.search.exhaustive import exhaustive
 from mapper.search.extents import Factors, tile_extents
 from mapper.search.mapspace import Mapspace

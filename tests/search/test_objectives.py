@@ -27,8 +27,8 @@ from mapper.ir import Role, conv, gemm
 from mapper.mapping import violations
 from mapper.mapping.constraints import resolve
 from mapper.mapping.contradictions import contradictions
-from mapper.search import Factors, Limits, Mapspace, Objective, Status
-from mapper.search.cpsat import solve
+from mapper.search import Engine, Factors, Limits, Mapspace, Objective, Status
+from mapper.search.engines import solve
 from mapper.search.exhaustive import candidates, exhaustive
 
 FEW = 3000
@@ -118,7 +118,7 @@ def values(search, space, objective, caps=Limits()):  # noqa: B008
 
 def solver(space, objective, caps):
     """The solver alone."""
-    return solve(space, objective, caps, lattice=False)
+    return solve(space, objective, caps, engine=Engine.SOLVER)
 
 
 @pytest.mark.parametrize("objective", Objective)
@@ -231,11 +231,11 @@ def test_a_front_has_no_point_that_another_betters():
 
 
 @pytest.mark.parametrize("objective", [Objective.ENERGY, Objective.LATENCY, Objective.EDP])
-@pytest.mark.parametrize("lattice", [False, True])
-def test_progress_comes_nearer_from_both_sides(objective, lattice):
+@pytest.mark.parametrize("engine", [Engine.AUTO, Engine.SOLVER])
+def test_progress_comes_nearer_from_both_sides(objective, engine):
     seen = []
     space = Mapspace(conv(K=64, C=64, P=27, Q=27, R=3, S=3), SIMPLE3)
-    result = solve(space, objective, on_progress=seen.append, lattice=lattice)
+    result = solve(space, objective, on_progress=seen.append, engine=engine)
     values = [step.incumbent for step in seen if step.incumbent is not None]
     bounds = [step.bound for step in seen]
     assert values == sorted(values, reverse=True) and values[-1] == result.value

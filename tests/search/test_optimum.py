@@ -12,14 +12,14 @@ from mapper.divisors import divisors
 from mapper.errors import InfeasibleError, InputError
 from mapper.ir import Role, gemm, parse_nest
 from mapper.mapping import Keep, ParFor, violations
-from mapper.search import Factors, Mapspace, Status, cpsat
+from mapper.search import Engine, Factors, Mapspace, Status, engines
 from mapper.search.exhaustive import candidates, mappings
 from mapper.search.exhaustive import exhaustive as try_all
 
 
 def solve(nest, arch):
     """The best mapping of perfect factors by the solver."""
-    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False)
+    return engines.solve(Mapspace(nest, arch, Factors.PERFECT), engine=Engine.SOLVER)
 
 
 def exhaustive(nest, arch, **limit):

@@ -14,7 +14,7 @@ from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_archit
 from mapper.errors import InfeasibleError
 from mapper.ir import Role, conv, gemm
 from mapper.mapping import violations
-from mapper.search import Factors, Mapspace, Status, cpsat, program
+from mapper.search import Engine, Factors, Mapspace, Status, engines, program
 from mapper.search.decode import smallest
 from mapper.search.exhaustive import exhaustive as try_all
 from mapper.search.lattice import search as lattice_search
@@ -23,7 +23,7 @@ from mapper.search.quantity import Quantity
 
 def solve(nest, arch, **options):
     """The best mapping of perfect factors by the solver."""
-    return cpsat.solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False, **options)
+    return engines.solve(Mapspace(nest, arch, Factors.PERFECT), engine=Engine.SOLVER, **options)
 
 
 def exhaustive(nest, arch):
@@ -77,7 +77,7 @@ def test_an_interrupt_of_the_lattice_leaves_what_it_has_found(monkeypatch):
 
     list_cases = lattice_search.listed
     monkeypatch.setattr(lattice_search, "listed", interrupted)
-    result = cpsat.solve(Mapspace(LARGE, SIMPLE3, Factors.PERFECT))
+    result = engines.solve(Mapspace(LARGE, SIMPLE3, Factors.PERFECT))
     operations = LARGE.operations * SIMPLE3.prices.operation
     assert result.statistics.interrupted
     assert result.cost.energy * SIMPLE3.prices.denominator == found[0].energy + operations

@@ -15,7 +15,7 @@ from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths
 from mapper.ir import LoopNest, Role, gemm, parse_nest
 from mapper.mapping import Keep, Mapping, ParFor
 from mapper.search import Factors, Mapspace, Objective, Point, Result, Status
-from mapper.search.cpsat import solve
+from mapper.search.engines import solve
 from mapper.search.exhaustive import exhaustive
 
 OUTPUTS = frozenset({Role.OUTPUT})

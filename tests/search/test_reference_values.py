@@ -5,8 +5,8 @@ import pytest
 from mapper.arch import load_architecture
 from mapper.ir import conv, gemm
 from mapper.mapping import violations
-from mapper.search import Factors, Mapspace, Objective, Status
-from mapper.search.cpsat import solve
+from mapper.search import Engine, Factors, Mapspace, Objective, Status
+from mapper.search.engines import solve
 
 CONV2 = conv(K=256, C=48, P=27, Q=27, R=5, S=5)
 CONV3 = conv(K=384, C=256, P=13, Q=13, R=3, S=3)
@@ -31,7 +31,7 @@ TABLE = [
 @pytest.mark.parametrize(("nest", "spec", "energy"), TABLE)
 def test_energy_optimum(nest, spec, energy):
     arch = load_architecture(spec)
-    result = solve(Mapspace(nest, arch, Factors.PERFECT), lattice=False)
+    result = solve(Mapspace(nest, arch, Factors.PERFECT), engine=Engine.SOLVER)
     assert result.status is Status.OPTIMAL
     assert result.cost.energy == result.bound == energy
     assert result.gap == 0

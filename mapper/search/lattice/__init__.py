@@ -17,14 +17,13 @@ from fractions import Fraction
 from mapper.cost import evaluate
 from mapper.mapping import Mapping, violations
 from mapper.search.decode import assemble
-from mapper.search.extents import Factors
 from mapper.search.lattice.cases import Cases
-from mapper.search.lattice.covers import covers
+from mapper.search.lattice.covers import uncovered
 from mapper.search.lattice.search import Found, Search
 from mapper.search.lattice.spatial import on_axes
 from mapper.search.mapspace import Mapspace
 
-__all__ = ["Shortest", "covers", "solve_lattice"]
+__all__ = ["Shortest", "solve_lattice", "uncovered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,9 @@ class Shortest:
 def solve_lattice(space: Mapspace, over: Callable[[], bool] = lambda: False) -> Shortest | None:
     """A mapping of least energy, whose energy is the bound, or the best so far when time is `over`.
 
-    None where the engine does not cover the mapspace, whose factors must be perfect. Raises InfeasibleError if no
-    mapping is legal.
+    None where the engine does not cover the mapspace (`uncovered`). Raises InfeasibleError if no mapping is legal.
     """
-    if space.factors is not Factors.PERFECT or space.constraints or space.even:
-        return None
-    if covers(space.nest, space.arch) is not None:
+    if any(uncovered(space)):
         return None
     space.check()
     cases = Cases(space)

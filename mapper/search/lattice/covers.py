@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from mapper.arch import Architecture, Memory
-from mapper.ir import LoopNest, Role
+from mapper.arch import Memory
+from mapper.ir import Role
 from mapper.search.lattice.points import LARGEST, Lattice
 from mapper.search.mapspace import Mapspace
 
@@ -13,32 +14,36 @@ MOST_POINTS = 1 << 18
 """Tables of so many tile extents take about two gigabytes together."""
 
 
-def covers(nest: LoopNest, arch: Architecture) -> str | None:
-    """None if the lattice engine covers the problem, else why not, in words."""
-    space = Mapspace(nest, arch)
+def uncovered(space: Mapspace) -> Iterator[str]:
+    """What the lattice engine does not cover of a mapspace, in words; nothing if it covers all."""
+    nest, arch = space.nest, space.arch
+    if cut := [f"{d}={n}" for d, n in space.dims.items() if d not in space.dividing]:
+        yield f"{', '.join(cut)} may be cut with a shorter last piece"
+    if space.constraints:
+        yield "there are constraints"
+    if space.even:
+        yield "mappings must be even"
     if len(arch.fanouts) > 1:
-        return "there are several fan-outs"
+        yield "there are several fan-outs"
     if arch.leak_energy:
-        return "a level leaks: energy depends on cycles"
+        yield "a level leaks: energy depends on cycles"
     for fanout in arch.fanouts:
         for tensor in nest.tensors:
-            sliding = any(sum(term.dim in space.dims for term in rank) > 1 for rank in tensor.ranks)
-            if sliding and fanout.shares_halo(tensor.role):
-                return f"{fanout.name} shares halos of {tensor.name}"
+            if space.sliding(tensor) and fanout.shares_halo(tensor.role):
+                yield f"{fanout.name} shares halos of {tensor.name}"
     for memory in arch.memories:
         if Role.OUTPUT in memory.may_keep:
             if memory.line_words > 1:
-                return f"{memory.name} is accessed by lines, and may keep the output"
+                yield f"{memory.name} is accessed by lines, and may keep the output"
             if _width(memory, arch.bits(nest.output)) != _width(memory, arch.partial_bits(nest)):
-                return f"partial sums are wider or narrower than results in {memory.name}"
+                yield f"partial sums are wider or narrower than results in {memory.name}"
             if _width(memory, arch.bits(nest.output))[1] > 1:
-                return f"{memory.name} packs outputs"
+                yield f"{memory.name} packs outputs"
     lattice = Lattice(space.dims)
     if lattice.size > MOST_POINTS or lattice.bits > 62:
-        return f"there are {lattice.size} tile extents, more than {MOST_POINTS}"
+        yield f"there are {lattice.size} tile extents, more than {MOST_POINTS}"
     if _largest(space) >= LARGEST // 128:
-        return "energies have too many digits"
-    return None
+        yield "energies have too many digits"
 
 
 def _width(memory: Memory, bits: int | None) -> tuple[int, int]:
