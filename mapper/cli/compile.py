@@ -146,8 +146,10 @@ def _proven(compiled: Compiled) -> str:
     """How many layers are proven optimal, and by whom."""
     layers = [compiled.result(layer) for layer in compiled.network.layers]
     by = Counter(result.proven_by for result in layers if result.proven_by)
-    told = [engine.title if len(by) == 1 else f"{n} by {engine.in_words}" for engine, n in by.items()]
-    whom = f" by {told[0]}" if len(by) == 1 else f" ({', '.join(told)})" if by else ""
+    if len(by) == 1:
+        whom = f" by {next(iter(by)).in_words}"
+    else:
+        whom = f" ({', '.join(f'{n} by {engine.in_words}' for engine, n in by.items())})" if by else ""
     return f"{by.total()} of {len(layers)} layers proven optimal{whom}"
 
 

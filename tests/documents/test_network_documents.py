@@ -130,7 +130,7 @@ def test_summary_has_a_row_for_each_node():
     parts = {key: row.pop(key) for key in ("energy_by_level", "energy_by_tensor", "dram_bytes_by_tensor")}
     assert sum(parts["energy_by_level"].values()) == sum(parts["energy_by_tensor"].values()) == row["energy"]
     assert parts["dram_bytes_by_tensor"] == {"input": 12, "weight": 6, "output": 12}
-    proven = {"status": "optimal", "bound": exact(cost.energy), "gap": 0, "tie_proven": True}
+    proven = {"status": "optimal", "proven_by": "solver", "bound": exact(cost.energy), "gap": 0, "tie_proven": True}
     assert {key: row[key] for key in proven} == proven
     figures = {key: value for key, value in row.items() if key not in proven and key != "proven_by"}
     assert figures == {

@@ -1,4 +1,4 @@
-"""The engine without a solver finds the same optimum as trying everything, and as the solver."""
+"""The lattice search finds the same optimum as trying everything, and as the solver, neither of which knows it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -6,69 +6,18 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from strategies import gemms, problems, reductions
+from provers import HOME, MAC, covered, everything, lattice, least, memory, rolling, solver
+from strategies import gemms, reductions
 from test_reference_values import TABLE
 
 from frontends.onnx import load
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, Widths, load_architecture
-from mapper.cost import evaluate
+from mapper.arch import Architecture, Axis, FanOut, Widths, load_architecture
 from mapper.divisors import divisors
 from mapper.errors import InfeasibleError
 from mapper.ir import Role, conv, gemm, parse_nest
-from mapper.mapping import violations
-from mapper.search import Engine, Factors, Mapspace
-from mapper.search.engines import solve
-from mapper.search.exhaustive import exhaustive
+from mapper.search import Factors, Mapspace
 from mapper.search.lattice import solve_lattice, uncovered
 from mapper.search.lattice.points import Lattice, factorised
-
-
-@st.composite
-def covered(draw, *, limit):
-    """Random problems without what the engine does not cover."""
-    nest, arch = draw(problems(limit=limit))
-    levels, fans = [], 0
-    for level in arch.levels:
-        if isinstance(level, Memory):
-            level = replace(level, leak_energy=Fraction(0))
-            if Role.OUTPUT in level.may_keep:
-                level = replace(level, packed=False, line_words=1)
-        elif isinstance(level, FanOut):
-            fans += 1
-            level = replace(level, halo=False)
-            if fans > 1:
-                continue
-        else:
-            level = replace(level, widths=replace(level.widths, partial=level.widths.output))
-        levels.append(level)
-    return nest, replace(arch, levels=tuple(levels))
-
-
-def least(search, nest, arch):
-    """The least energy that a search finds; None if no mapping is legal."""
-    try:
-        mapping = search(nest, arch)
-    except InfeasibleError:
-        return None
-    assert violations(nest, arch, mapping) == []
-    return evaluate(nest, arch, mapping).energy
-
-
-def lattice(nest, arch):
-    shortest = solve_lattice(Mapspace(nest, arch, Factors.PERFECT))
-    if shortest is None or shortest.mapping is None:
-        return None
-    assert evaluate(nest, arch, shortest.mapping).energy == shortest.bound
-    return shortest.mapping
-
-
-def everything(nest, arch):
-    return exhaustive(Mapspace(nest, arch, Factors.PERFECT)).mapping
-
-
-def solver(nest, arch):
-    return solve(Mapspace(nest, arch, Factors.PERFECT), engine=Engine.SOLVER).mapping
 
 
 def missing(nest, arch):
@@ -76,24 +25,39 @@ def missing(nest, arch):
     return list(uncovered(Mapspace(nest, arch, Factors.PERFECT)))
 
 
-@settings(max_examples=200, suppress_health_check=HealthCheck)
+def agreed(problem, *others):
+    """The least energy by the lattice, and by each of the others."""
+    assert missing(*problem) == []
+    space = Mapspace(*problem, Factors.PERFECT)
+    energy = least(lattice, space)
+    for other in others:
+        assert least(other, space) == energy, other.__name__
+    return energy
+
+
+@settings(max_examples=150, suppress_health_check=HealthCheck)
 @given(covered(limit=250))
 def test_lattice_equals_exhaustive(problem):
-    assert missing(*problem) == []
-    assert least(lattice, *problem) == least(everything, *problem)
+    agreed(problem, everything)
 
 
 @settings(max_examples=40)
 @given(reductions())
 def test_lattice_equals_exhaustive_where_sums_are_added_on_the_way(problem):
-    assert least(lattice, *problem) == least(everything, *problem)
+    agreed(problem, everything)
+
+
+@settings(max_examples=30, suppress_health_check=HealthCheck)
+@given(covered(limit=250))
+def test_all_three_agree(problem):
+    agreed(problem, everything, solver)
 
 
 @pytest.mark.slow
 @settings(max_examples=1000, suppress_health_check=HealthCheck)
 @given(covered(limit=2000))
 def test_lattice_equals_exhaustive_on_many(problem):
-    assert least(lattice, *problem) == least(everything, *problem)
+    agreed(problem, everything)
 
 
 # -- real layers -------------------------------------------------------------------------------------------------------
@@ -101,7 +65,7 @@ def test_lattice_equals_exhaustive_on_many(problem):
 
 @pytest.mark.parametrize(("nest", "spec", "energy"), TABLE)
 def test_reference_values(nest, spec, energy):
-    assert least(lattice, nest, load_architecture(spec)) == energy
+    assert agreed((nest, load_architecture(spec))) == energy
 
 
 DEPTHWISE = [
@@ -125,8 +89,7 @@ FEW = [
 @pytest.mark.parametrize("spec", MACHINES)
 @pytest.mark.parametrize("nest", FEW, ids=str)
 def test_lattice_equals_solver(nest, spec):
-    arch = load_architecture(spec)
-    assert least(lattice, nest, arch) == least(solver, nest, arch)
+    agreed((nest, load_architecture(spec)), solver)
 
 
 @pytest.mark.slow
@@ -135,19 +98,10 @@ def test_lattice_equals_solver_on_whole_networks(spec):
     arch = load_architecture(spec)
     networks = [load(name, None).network.unique for name in ("alexnet", "vgg19", "resnet50", "inception_v1")]
     for nest in dict.fromkeys([nest for unique in networks for nest in unique] + DEPTHWISE):
-        assert missing(nest, arch) == []
-        assert least(lattice, nest, arch) == least(solver, nest, arch), str(nest)
+        agreed((nest, arch), solver)
 
 
 # -- machines of other shapes ------------------------------------------------------------------------------------------
-
-HOME = Memory("HOME", read_energy=Fraction(100), write_energy=Fraction(100))
-MAC = Compute("MAC", energy=Fraction(1))
-
-
-def memory(name, words, energy, **more):
-    return Memory(name, size_words=words, read_energy=Fraction(energy), write_energy=Fraction(energy), **more)
-
 
 SHAPES = {
     "no fan-out": (HOME, memory("L2", 40, 10), memory("L1", 8, 1), MAC),
@@ -176,8 +130,7 @@ SHAPES = {
 @given(nest=gemms(largest=8, operations=256))
 def test_other_shapes(name, nest):
     arch = Architecture("shape", SHAPES[name])
-    assert missing(nest, arch) == []
-    assert least(lattice, nest, arch) == least(solver, nest, arch)
+    agreed((nest, arch), solver)
 
 
 ROLLING = {
@@ -209,39 +162,20 @@ ROLLING = {
 def test_rolling_windows(name):
     text, levels = ROLLING[name]
     nest, arch = parse_nest(text), Architecture("rolling", levels)
-    assert missing(nest, arch) == []
-    assert least(lattice, nest, arch) == least(solver, nest, arch)
+    agreed((nest, arch), solver)
 
 
-WINDOWS = [
-    "O[P] += I[P+R] * W[R] {P=4 R=3}",
-    "O[P] += I[C,2*P+R] * W[C,R] {C=2 P=6 R=3}",
-    "O[K,P] += I[P+2*R] * W[K,R] {K=2 P=8 R=2}",
-    "O[P] += I[P+R] * W[P+S] {P=4 R=2 S=2}",
-]
-
-
-@st.composite
-def rolling(draw):
-    """A layer with sliding windows, and two small memories below the home, which may roll and must often be used."""
-    prices = st.integers(0, 30)
-    levels = []
-    for name in ("L2", "L1"):
-        keeps = frozenset({Role.INPUT}) | draw(st.sets(st.sampled_from(Role)))
-        must = draw(st.sampled_from([keeps, keeps & {Role.INPUT}, frozenset()]))
-        small = memory(name, draw(st.integers(2, 9)), draw(prices), may_keep=keeps, must_keep=must)
-        levels.append(replace(small, rolling=draw(st.booleans()), write_energy=Fraction(draw(prices))))
-    if draw(st.booleans()):
-        levels.insert(draw(st.integers(0, 2)), FanOut("PE", (Axis("x", 4),), deliver_energy=Fraction(draw(prices))))
-    return parse_nest(draw(st.sampled_from(WINDOWS))), Architecture("rolling", (HOME, *levels, MAC))
+@settings(max_examples=25, suppress_health_check=HealthCheck)
+@given(rolling())
+def test_rolling_windows_of_two_memories(problem):
+    agreed(problem, solver)
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=300, suppress_health_check=HealthCheck)
 @given(rolling())
 def test_rolling_windows_on_many(problem):
-    assert missing(*problem) == []
-    assert least(lattice, *problem) == least(solver, *problem)
+    agreed(problem, solver)
 
 
 # -- what is not covered -----------------------------------------------------------------------------------------------
