@@ -57,7 +57,8 @@ def search_layer(
     solver, the lattice search, or both, whose answers are compared.
 
     Raises InputError for what cannot be read, for constraints that contradict each other and for what the lattice
-    search does not cover where it is asked, InfeasibleError if no mapping is legal, and on Ctrl-C Interrupted, a KeyboardInterrupt with the best result so far.
+    search does not cover where it is asked, InfeasibleError if no mapping is legal, and on Ctrl-C Interrupted, a
+    KeyboardInterrupt with the best result so far.
     """
     from frontends.einsum import parse_layer
 

@@ -131,6 +131,7 @@ _ATOMS = {
     "Limits": Rule(_kind("mapper.search.limits.Limits"), "Limits"),
     "Objective": Rule(_kind("mapper.search.result.Objective"), "an Objective"),
     "Factors": Rule(_kind("mapper.search.extents.Factors"), "Factors"),
+    "Engine": Rule(_kind("mapper.search.result.Engine"), "an Engine"),
 }
 
 

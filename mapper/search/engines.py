@@ -111,6 +111,8 @@ def _by_lattice(space: Mapspace, clock: Clock, on_progress: OnProgress | None) -
         raise _disagreement(space, f"bound {shortest.bound} against energy {point.cost.energy}")
     proven = shortest.bound == point.cost.energy
     return Result(
+        nest=space.nest,
+        arch=space.arch,
         objective=Objective.ENERGY,
         mapping=point.mapping,
         cost=point.cost,

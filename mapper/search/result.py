@@ -35,7 +35,7 @@ class Status(Choice):
     """The best found when the limit came; `bound` says how much better another could be."""
 
 
-class Engine(StrEnum):
+class Engine(Choice):
     """Who proves that no mapping takes less energy; of a result, who did."""
 
     AUTO = "auto"
