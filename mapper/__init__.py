@@ -25,8 +25,8 @@ Functions:
     evaluate_batch(nest, arch, ...)      the cost of many mappings that differ in their steps, at once
 
 What they take and return, each with its own help: Architecture (replace changes values of its spec), LoopNest, Network,
-Mapping of Keep, Loop and ParFor, Constraint, DimRole, Limits, Objective, Factors, Mapspace; Result with its Status,
-Point and Statistics, Progress, Compiled, Cost, Counts, BatchCost, Breakdown, Explanation.
+Mapping of Keep, Loop and ParFor, Constraint, DimRole, Limits, Objective, Factors, Engine, Mapspace; Result with its
+Status, Point and Statistics, Progress, Compiled, Cost, Counts, BatchCost, Breakdown, Explanation.
 
 A wrong argument is an InputError, as is all that cannot be read; where no mapping is legal it is an InfeasibleError,
 where execution disagrees a VerificationError: each a MapperError with message, place and hint. Ctrl-C is Interrupted, a

@@ -131,6 +131,7 @@ def _with_halos(result: Result, arch: Architecture) -> Result:
         cost=front[0].cost,
         status=Status.FEASIBLE,
         bound=Fraction(0),
+        proven_by=None,
         tie_proven=False,
         front=tuple(front),
         mapspace=f"{result.mapspace}, searched as if no halos were shared",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from mapper.cost import evaluate
 from mapper.errors import InputError
 from mapper.mapping import Mapping
+from mapper.mapping.idle import idle_axes
 from mapper.search import cpsat
 from mapper.search.extents import Factors
 from mapper.search.lattice import Shortest, solve_lattice, uncovered
@@ -112,7 +113,7 @@ def _by_lattice(space: Mapspace, clock: Clock, on_progress: OnProgress | None) -
     proven = shortest.bound == point.cost.energy
     return Result(
         nest=space.nest,
-        arch=space.arch,
+        arch=space.arch.name,
         objective=Objective.ENERGY,
         mapping=point.mapping,
         cost=point.cost,
@@ -123,6 +124,7 @@ def _by_lattice(space: Mapspace, clock: Clock, on_progress: OnProgress | None) -
         front=(point,),
         mapspace=str(space),
         statistics=clock.statistics(),
+        warnings=idle_axes(space.nest, space.arch, space.constraints, [point.mapping]),
     )
 
 
@@ -150,6 +152,7 @@ def compared(space: Mapspace, shortest: Shortest, solved: Result) -> Result:
         proven_by=Engine.BOTH if len(provers) == 2 else next(iter(provers), None),
         tie_proven=solved.tie_proven and best is points[0],
         front=(best,),
+        warnings=idle_axes(space.nest, space.arch, space.constraints, [best.mapping]),
     )
 
 
