@@ -109,6 +109,8 @@ def trips(node: onnx.NodeProto, outer: Region, inner: Region) -> int | None:
 
 def results(node: onnx.NodeProto, outer: Region, inner: Mapping[str, Region]) -> dict[str, Type]:
     """The types of a node's outputs, as those of its bodies say; InputError if the type of an element is unknown."""
+    if not inner:  # neither branch of an If fits
+        return {}
     if node.op_type == "If":  # of branches that do not fit the inputs the shapes stay unknown
         told = zip(*(map(region.type_of, region.outputs) for region in inner.values()), strict=True)
         fitting = [{kind for kind in kinds if is_known(kind[1])} for kinds in told]

@@ -243,3 +243,10 @@ def test_an_output_stated_with_another_rank(path):
     proto = bases.alone("DeformConv", (1, 2, 5, 5), (3, 2, 2, 2), (1, 8, 4, 4), domain="").proto()
     proto.graph.output[0].type.tensor_type.shape.SetInParent()
     read(proto.SerializeToString(), path)
+
+
+def test_a_choice_of_two_branches_that_do_not_fit(path):
+    proto = bases._if().proto()
+    for a in proto.graph.node[0].attribute:
+        a.g.node[0].CopyFrom(node("SequenceAt", ["x", "w"], a.g.node[0].output, name="at"))
+    assert "If_0" in refused(proto, path)
