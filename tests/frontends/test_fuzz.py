@@ -247,6 +247,8 @@ def test_an_output_stated_with_another_rank(path):
 
 def test_a_choice_of_two_branches_that_do_not_fit(path):
     proto = bases._if().proto()
-    for a in proto.graph.node[0].attribute:
-        a.g.node[0].CopyFrom(node("SequenceAt", ["x", "w"], a.g.node[0].output, name="at"))
-    assert "If_0" in refused(proto, path)
+    kind = proto.graph.input[0].type
+    kind.Clear()
+    kind.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
+    proto.graph.node[0].attribute[0].g.node.insert(0, node("GatherND", ["w", "x"], ["g"]))
+    assert "has unsupported type: seq" in refused(proto, path)
