@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from model_zoo import FLOAT, INT64, Builder
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 HALF = TensorProto.FLOAT16
 MS = "com.microsoft"
@@ -134,7 +134,6 @@ def detector(classes: int = 3, most: int = 4) -> onnx.ModelProto:
     boxes, scores, _ = _heads(g, classes)
     told = g.constant([most]), g.constant([0.5], np.float32), g.constant([0.4], np.float32)
     kept = g("NonMaxSuppression", boxes, scores, *told)
-    g.nodes[-1].name = "nms"
     column = g("Squeeze", g("Slice", kept, g.constant([2]), g.constant([3]), g.constant([1])), g.constant([1]))
     chosen = g("Gather", g("Squeeze", boxes, g.constant([0])), column)
     g.output("boxes", g("MatMul", chosen, g.weight(4, 4)), "found", 4)
@@ -207,10 +206,6 @@ def float_cnn(channels: int = 6, classes: int = 5) -> onnx.ModelProto:
     return g.model()
 
 
-CNN_MACS = 64 * (6 * 27 + 6 * 9 + 36) + 6 * 8 + 8 * 5
-CNN_LAYERS = 5
-
-
 class _Calibration:
     """Inputs for a quantiser to see."""
 
@@ -278,11 +273,66 @@ def half_inside(width: int = 16) -> onnx.ModelProto:
 
     x = g("Relu", g("Conv", x, half(width, 3, 2, 2), half(width), strides=[2, 2]))
     rows = g("Transpose", g("Reshape", x, g.constant([1, width, -1])), perm=[0, 2, 1])
-    scores = g("MatMul", g("MatMul", rows, half(width, 8)), g("Transpose", g("MatMul", rows, half(width, 8)), perm=[0, 2, 1]))
+    scores = g(
+        "MatMul", g("MatMul", rows, half(width, 8)), g("Transpose", g("MatMul", rows, half(width, 8)), perm=[0, 2, 1])
+    )
     seen = g("MatMul", g("Softmax", scores, axis=-1), rows)
     outside = g("Cast", g("ReduceMean", seen, axes=[1], keepdims=0), to=FLOAT)
     g.output("y", g.linear(outside, width, 3), 1, 3)
     return g.model()
 
 
-REPRESENTATIVES: dict[str, Representative] = {}
+_FEATURES = 8 * 8 * 6 * 27 + 4 * 4 * 8 * 54 + 16 * 8 * (4 + 3)
+"""Of the convolutions of whatever finds things in images."""
+
+_IMAGES = {"QLinearConv": 3, "MaxPool": 1, "GlobalAveragePool": 1, "QLinearMatMul": 1, "QGemm": 1}
+_DYNAMIC = {"ConvInteger": 3, "MaxPool": 1, "GlobalAveragePool": 1, "MatMulInteger": 2}
+_CNN = 64 * (6 * 27 + 6 * 9 + 6 * 6) + 6 * 8 + 8 * 5
+
+REPRESENTATIVES = {
+    "text classifier": Representative(
+        text_classifier,
+        {"MatMul": 7, "ReduceSum": 4, "ReduceMean": 1, "Gemm": 1},
+        24 * 256 * 8 + 2 * 3 * 24 * 8 * 12 + 8 * 4,
+    ),
+    "voice detector": Representative(
+        voice_detector,
+        {"ReduceSum": 1, "Conv": 1, "LSTM": 2, "Gemm": 1},
+        5 * 8 * 17 * 3 + 5 * 24 * (8 + 6) + 6,  # five frames of 17 bins
+    ),
+    "voice filter": Representative(
+        voice_filter,
+        {"Conv": 1, "GRU": 2, "MatMul": 1, "ConvTranspose": 4},
+        16 * 6 * 8 + 16 * 15 * (6 + 5) + 16 * 5 * 6 + 16 * 6 * 8,
+    ),
+    "reader": Representative(
+        reader,
+        {"Conv": 2, "MaxPool": 2, "LSTM": 4, "MatMul": 1},
+        16 * 24 * 4 * 9 + 8 * 12 * 6 * 36 + 2 * 12 * 20 * (6 + 5) + 12 * 10 * 12,
+        ("--dim", "width=24"),
+    ),
+    "reader of a longer line": Representative(
+        reader,
+        {"Conv": 2, "MaxPool": 2, "LSTM": 4, "MatMul": 1},
+        16 * 40 * 4 * 9 + 8 * 20 * 6 * 36 + 2 * 20 * 20 * (6 + 5) + 20 * 10 * 12,
+        ("--dim", "width=40"),
+    ),
+    "detector": Representative(
+        detector,
+        {"Conv": 4, "MatMul": 1},
+        _FEATURES + 12 * 4 * 4,
+        ("--shape", "/NonMaxSuppression_14_output_0=12x3"),
+    ),
+    "ranker": Representative(ranker, {"Conv": 4, "ReduceMax": 1, "MatMul": 1}, _FEATURES + 5 * 4 * 4),
+    "graph network": Representative(
+        graph_network, {"MatMul": 5}, 2 * (11 * (6 + 6 + 3) * 8 + 7 * (6 + 8) * 6) + 2 * (6 + 2)
+    ),
+    "QDQ u8s8": Representative(float_cnn, _IMAGES, _CNN, saved=static("QDQ", "QUInt8", "QInt8", per_channel=False)),
+    "QDQ u8u8": Representative(float_cnn, _IMAGES, _CNN, saved=static("QDQ", "QUInt8", "QUInt8", per_channel=False)),
+    "QDQ s8s8 by channel": Representative(
+        float_cnn, _IMAGES, _CNN, saved=static("QDQ", "QInt8", "QInt8", per_channel=True)
+    ),
+    "quantised as it runs, u8u8": Representative(float_cnn, _DYNAMIC, _CNN, saved=dynamic("QUInt8")),
+    "quantised as it runs, u8s8": Representative(float_cnn, _DYNAMIC, _CNN, saved=dynamic("QInt8")),
+    "weights of 4 bits": Representative(few_bits, {"MatMulNBits": 2}, 3 * 32 * 32 + 3 * 32 * 8),
+}
