@@ -9,6 +9,7 @@ A kind and a seed make always the same input. A defect is printed with its seed 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import time
@@ -18,11 +19,14 @@ from pathlib import Path
 sys.path.insert(1, str(Path(__file__).parent / "frontends"))
 
 from fuzzing.every import KINDS
+from fuzzing.kinds import Kind
 from fuzzing.record import record
 from fuzzing.run import Outcome, attempt, run, sites
 
 SEEDS = 2**48
 """Random seeds are less than this."""
+RECORD = 120
+"""Seconds between two records of a run: what ends it loses no more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,34 +54,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _every(kinds, asked)
 
 
-def _every(kinds: list, asked: argparse.Namespace) -> int:
+def _every(kinds: list[Kind], asked: argparse.Namespace) -> int:
     begun, first = time.monotonic(), asked.seed if asked.seed is not None else random.SystemRandom().randrange(SEEDS)
     print(f"first seed {first}", flush=True)
     total = {kind.name: Outcome() for kind in kinds}
-    part = 50
+    part, due = 25, begun + RECORD
 
-    def open_(kind) -> bool:
+    def is_open(kind: Kind) -> bool:
         return asked.count is None or total[kind.name].count < asked.count
 
-    try:
-        while any(map(open_, kinds)) and (asked.minutes is None or time.monotonic() - begun < 60 * asked.minutes):
-            for kind in filter(open_, kinds):
+    with contextlib.suppress(KeyboardInterrupt):
+        while any(map(is_open, kinds)) and (asked.minutes is None or time.monotonic() - begun < 60 * asked.minutes):
+            for kind in filter(is_open, kinds):
                 found = total[kind.name]
-                count = part if asked.count is None else min(part, asked.count - found.count)
+                count = part * (2 if kind.structural else 1)
+                count = count if asked.count is None else min(count, asked.count - found.count)
                 new = run(kind, first + found.count, count)
                 found.add(new)
                 for place, seeds in sites(new).items():
                     print(f"DEFECT {kind.name} {' '.join(map(str, seeds))}: {place}", flush=True)
                     print(new.defects[seeds[0]], flush=True)
-            part = min(2 * part, 3200)
-    except KeyboardInterrupt:
-        pass
+            part = min(2 * part, 800)
+            if asked.record and time.monotonic() > due:
+                record(first, total)
+                due = time.monotonic() + RECORD
     for name, found in total.items():
-        print(
-            f"{name}: {found.count:,} inputs, {found.read:,} read, {found.refused:,} refused, "
-            f"{len(found.defects)} defects",
-            flush=True,
-        )
+        outcome = f"{found.read:,} read, {found.refused:,} refused, {len(found.defects)} defects"
+        print(f"{name}: {found.count:,} inputs, {outcome}", flush=True)
     if asked.record:
         record(first, total)
     return 1 if any(found.defects for found in total.values()) else 0

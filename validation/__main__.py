@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-REPORTS = ("energy", "eyeriss", "models", "onnx_nodes", "timeloop")
+REPORTS = ("energy", "eyeriss", "fuzz", "models", "onnx_nodes", "timeloop")
 DOCUMENTS = Path(__file__).parents[1] / "docs" / "validation"
 
 

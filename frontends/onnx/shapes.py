@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Set
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from frontends.onnx import graph
-from frontends.onnx.fold import fold
+from frontends.onnx.fold import fold, small_values
 from mapper.errors import InputError
 
 if TYPE_CHECKING:
@@ -228,10 +229,13 @@ def _may_follow(proto: onnx.ModelProto) -> bool:
     lists of any type and length.
 
     Raises InputError for a negative size: inference ends the process where a Slice reads it. So a Slice is hidden from
-    inference until the shape of what it reads is known to be a good one.
+    inference until the shape of what it reads is known to be a good one. Nor may it follow one in steps that do not fit
+    32 bits, which it takes for others, such as 0.
     """
     from onnx import helper
 
+    if _has_far_steps(proto.graph):
+        return False
     copy = type(proto)()
     copy.CopyFrom(proto)
     nodes = list(graph.all_nodes(copy.graph))
@@ -251,6 +255,31 @@ def _may_follow(proto: onnx.ModelProto) -> bool:
             return all(not isinstance(n, int) or n <= LONG for n in lists)
         for node in ready:
             node.domain = ""
+
+
+def _has_far_steps(source: onnx.GraphProto) -> bool:
+    """Whether there is a Slice whose steps are constants that do not fit 32 bits."""
+    nodes = list(graph.all_nodes(source))
+    steps = {node.input[4] for node in nodes if node.op_type == "Slice" and len(node.input) > 4}
+    if not steps:
+        return False
+    known = {name: value for each in graph.all_graphs(source) for name, value in small_values(each).items()}
+    known |= {node.output[0]: _constant(node) for node in nodes if node.op_type == "Constant" and len(node.output)}
+    found = (known[name] for name in steps if known.get(name) is not None)
+    return any(value.dtype.kind in "iu" and bool((abs(value.astype(object)) >= 2**31).any()) for value in found)
+
+
+def _constant(node: onnx.NodeProto) -> Any:
+    """The value of a Constant that is a tensor or integers, else None."""
+    from onnx import numpy_helper
+
+    for a in node.attribute:
+        if a.name == "value":
+            with contextlib.suppress(Exception):  # a damaged tensor
+                return numpy_helper.to_array(a.t)
+        if a.name in ("value_int", "value_ints"):
+            return np.array(a.i if a.name == "value_int" else a.ints, np.int64)
+    return None
 
 
 def _check_sizes(inferred: onnx.GraphProto) -> None:

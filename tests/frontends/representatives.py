@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ MS = "com.microsoft"
 class Representative:
     """A model, the options that it is compiled with, its layers by operator and its multiply-accumulates.
 
-    `saved`, where there is one, writes it instead of `build`: as a tool that works on files.
+    `saved` writes it: it may be a tool that works on files. `data` are the inputs that it runs on, where how much there
+    is to do depends on them; else they are drawn.
     """
 
     build: Callable[[], onnx.ModelProto]
     layers: Mapping[str, int]
     macs: int
     options: tuple[str, ...] = ()
-    saved: Callable[[onnx.ModelProto, Path], object] = field(default=onnx.save)
+    saved: Callable[[onnx.ModelProto, Path], object] = onnx.save
+    data: Callable[[], Mapping[str, np.ndarray]] | None = None
 
     def save(self, path: Path) -> None:
         """Write the model to a file."""
@@ -285,7 +287,13 @@ def half_inside(width: int = 16) -> onnx.ModelProto:
 _FEATURES = 8 * 8 * 6 * 27 + 4 * 4 * 8 * 54 + 16 * 8 * (4 + 3)
 """Of the convolutions of whatever finds things in images."""
 
+
+def _image() -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(0).standard_normal((1, 3, 16, 16), np.float32)}
+
+
 _IMAGES = {"QLinearConv": 3, "MaxPool": 1, "GlobalAveragePool": 1, "QLinearMatMul": 1, "QGemm": 1}
+_WHOLE = {"QLinearConv": 3, "MaxPool": 1, "QLinearMatMul": 1, "QGemm": 1}  # the mean is one of integers, and moves
 _DYNAMIC = {"ConvInteger": 3, "MaxPool": 1, "GlobalAveragePool": 1, "MatMulInteger": 2}
 _CNN = 64 * (6 * 27 + 6 * 9 + 6 * 6) + 6 * 8 + 8 * 5
 
@@ -322,6 +330,14 @@ REPRESENTATIVES = {
         {"Conv": 4, "MatMul": 1},
         _FEATURES + 12 * 4 * 4,
         ("--shape", "/NonMaxSuppression_14_output_0=12x3"),
+        data=_image,
+    ),
+    "finder": Representative(
+        finder,
+        {"Conv": 4, "ReduceMax": 1, "MatMul": 1},
+        _FEATURES + 12 * 4 * 4,
+        ("--shape", "/NonZero_16_output_0=2x12"),
+        data=_image,
     ),
     "ranker": Representative(ranker, {"Conv": 4, "ReduceMax": 1, "MatMul": 1}, _FEATURES + 5 * 4 * 4),
     "graph network": Representative(
@@ -332,7 +348,18 @@ REPRESENTATIVES = {
     "QDQ s8s8 by channel": Representative(
         float_cnn, _IMAGES, _CNN, saved=static("QDQ", "QInt8", "QInt8", per_channel=True)
     ),
+    "QOperator u8s8 by channel": Representative(
+        float_cnn, _WHOLE, _CNN, saved=static("QOperator", "QUInt8", "QInt8", per_channel=True)
+    ),
+    "QOperator u8u8": Representative(
+        float_cnn, _WHOLE, _CNN, saved=static("QOperator", "QUInt8", "QUInt8", per_channel=False)
+    ),
     "quantised as it runs, u8u8": Representative(float_cnn, _DYNAMIC, _CNN, saved=dynamic("QUInt8")),
     "quantised as it runs, u8s8": Representative(float_cnn, _DYNAMIC, _CNN, saved=dynamic("QInt8")),
+    "half precision inside": Representative(
+        half_inside,
+        {"Conv": 1, "MatMul": 5, "ReduceMean": 1},
+        16 * 16 * 3 * 4 + 2 * 16 * 16 * 8 + 16 * 16 * 8 + 16 * 16 * 16 + 16 * 3,
+    ),
     "weights of 4 bits": Representative(few_bits, {"MatMulNBits": 2}, 3 * 32 * 32 + 3 * 32 * 8),
 }

@@ -252,3 +252,18 @@ def test_a_choice_of_two_branches_that_do_not_fit(path):
     kind.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
     proto.graph.node[0].attribute[0].g.node.insert(0, node("GatherND", ["w", "x"], ["g"]))
     assert "has unsupported type: seq" in refused(proto, path)
+
+
+@pytest.mark.parametrize("step", [2**31, 2**32, -(2**40)])
+@pytest.mark.parametrize("stored", [True, False])
+def test_steps_beyond_32_bits(step, stored, path):
+    """Inference took them for others: it ended the process, or never ended."""
+    cut = {"s": [0], "e": [2**62], "t": [step]}
+    constants = {name: np.array(value) for name, value in cut.items() if name != "t" or stored}
+    nodes = [node("Slice", ["x", "s", "e", "a", "t"], ["y"])]
+    if not stored:
+        nodes.insert(0, node("Constant", [], ["t"], value_ints=[step]))
+    proto = model(nodes, {"x": (5,), "a": (1,)}, ["y"], constants=constants)
+    for value in proto.graph.input:
+        value.type.tensor_type.elem_type = TensorProto.INT64
+    read(proto.SerializeToString(), path)

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 
+import numpy as np
 import pytest
 from representatives import REPRESENTATIVES
 from typer.testing import CliRunner
@@ -73,9 +74,13 @@ def test_it_is_compiled_and_verified(mapper, representative, path, tmp_path):
     spec, folder = tmp_path / "tiny.yaml", tmp_path / "build"
     spec.write_text(SPEC)
     options = ("--arch", spec, "--factors", "perfect", "--time-limit", 30, "--output", folder)
-    found = mapper("compile", path, *representative.options, *options, "--verify")
+    data = ()
+    if representative.data is not None:
+        np.savez(tmp_path / "data.npz", **representative.data())
+        data = ("--data", tmp_path / "data.npz")
+    found = mapper("compile", path, *representative.options, *options, "--verify", *data)
     assert {row["status"] for row in found["layers"] if "status" in row} == {"optimal"}
     verification = found["verification"]
     assert verification["passed"] and verification["counts_match"]
     assert verification["layers_checked"] == sum(representative.layers.values())
-    assert mapper("verify", folder)["passed"]
+    assert mapper("verify", folder, *data)["passed"]
