@@ -47,9 +47,10 @@ def report() -> str:
         paragraph(
             f"""Files, texts and data that are changed at random: each must be read, or refused in one line. Anything
             else is a defect: another exception (exit code 70), a message that cannot be printed, the end of the
-            process, more than 20 s of processor time, more than 2 GiB of memory. So far {total[0]:,} inputs were tried, of which
-            {structural:,} are structural: well-formed files whose content is changed. The aim is {TARGET:,}, half of
-            them structural. The defects below were found on the way and are mended, each with a test of its kind."""
+            process, more than 20 s of processor time, more than 2 GiB of memory. So far {total[0]:,} inputs were tried,
+            of which {structural:,} are structural: well-formed files whose content is changed. The aim is {TARGET:,},
+            half of them structural. The defects below were found on the way and are mended, each with a test of its
+            kind."""
         ),
         table(
             ("inputs", "structural", "tried", "read", "refused", "defects found"),
