@@ -16,7 +16,7 @@ from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
 from mapper.documents.network import mapped_data
-from mapper.errors import InputError, MapperError, VerificationError
+from mapper.errors import InputError, MapperError, VerificationError, all_of
 from mapper.files import MissingFileError
 from mapper.ir import LoopNest
 from mapper.network import Mapped
@@ -93,10 +93,12 @@ def _read(folder: Path) -> _Written:
 
 
 def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Point]:
-    """The folder's schedules, evaluated anew for the model's layers."""
+    """The folder's schedules, evaluated anew for the model's layers; they must say of these what the model does."""
     from backends.emit import read_schedule
+    from frontends.onnx import describe
 
     points: dict[LoopNest, Point] = {}
+    told, wrong = describe(model), list[MapperError]()
     for layer in model.network.layers:
         if layer.name not in written.rows or layer.nest is None:
             raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
@@ -107,6 +109,10 @@ def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Poin
         if layer.nest in points and points[layer.nest].mapping != schedule.mapping:
             raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
         points[layer.nest] = Point(schedule.mapping, evaluate(layer.nest, written.arch, schedule.mapping))
+        for place, stated, expected in _differences(schedule.onnx, told[layer.name] if schedule.onnx else {}, "onnx"):
+            wrong.append(VerificationError(f"{place} is {stated!r}, the model has {expected!r}", place=str(path)))
+    if problem := all_of(wrong):
+        raise problem
     # a model compiled under its short name is read by its path here
     return Mapped(replace(model.network, name=written.name), written.arch, points)
 

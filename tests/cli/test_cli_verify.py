@@ -65,6 +65,18 @@ def test_a_schedule_that_was_edited_is_checked_first(mapper, build):
     assert f"{file}: illegal on tiny: dim K is not split completely" in found.err
 
 
+def test_a_schedule_that_says_something_else_of_the_model_is_code_4(mapper, build):
+    file = build / "schedule" / "conv_1.yaml"
+    assert "pads: [[0, 0], [0, 0], [1, 1], [1, 1]]" in file.read_text()
+    file.write_text(file.read_text().replace("[1, 1], [1, 1]]", "[1, 1], [1, 2]]").replace("order: 1\n", "order: 2\n"))
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (4, "")
+    assert found.err.splitlines() == [
+        f"mapper: error: {file}: onnx.order is 2, the model has 1",
+        f"mapper: error: {file}: onnx.operands.I.pads[3][1] is 2, the model has 1",
+    ]
+
+
 @pytest.mark.parametrize("name", ["summary.json", "model.json"])
 def test_an_unfinished_folder_is_not_verified(mapper, build, name):
     (build / name).unlink()
