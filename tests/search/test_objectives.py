@@ -1,5 +1,6 @@
 """Every objective, limit, constraint and kind of mapspace: the solver's answer is that of trying everything."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -23,7 +24,7 @@ from mapper.arch import (
     load_architecture,
 )
 from mapper.errors import InfeasibleError
-from mapper.ir import Role, conv, gemm
+from mapper.ir import Role, conv, dim_roles, gemm, named
 from mapper.mapping import violations
 from mapper.mapping.constraints import resolve
 from mapper.mapping.contradictions import contradictions
@@ -40,7 +41,8 @@ def constraints(draw, nest, arch):
     """A few constraints on a layer's mappings, of every kind."""
     found = []
     relation = st.sampled_from(list(Relation))
-    dims = [d for d, _ in nest.dims]
+    roles = sorted({str(role) for mine in dim_roles(nest).values() for role in mine})
+    dims = st.sampled_from(list(nest.extents)) | st.sampled_from(roles)
     nodes = [(m.name, t.name) for m in arch.memories[1:] for t in nest.tensors if t.role in m.may_keep]
     for _ in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(["spatial", "only", "tile", "kept", "above"]))
@@ -49,21 +51,22 @@ def constraints(draw, nest, arch):
             axis = draw(st.none() | st.sampled_from([a.name for a in fanout.axes]))
             if kind == "spatial":
                 value = draw(st.integers(1, 3))
-                found.append(Spatial(draw(st.sampled_from(dims)), fanout.name, axis, draw(relation), value))
+                found.append(Spatial(draw(dims), fanout.name, axis, draw(relation), value))
             else:
-                found.append(Only(fanout.name, axis, tuple(draw(st.sets(st.sampled_from(dims), min_size=1)))))
+                found.append(Only(fanout.name, axis, tuple(draw(st.sets(dims, min_size=1)))))
         elif kind == "tile" and nodes:
             memory, tensor = draw(st.sampled_from(nodes))
-            dim = draw(st.sampled_from(dims))
-            value = draw(st.integers(1, nest.extents[dim]))
+            dim = draw(dims)
+            value = draw(st.integers(1, math.prod(nest.extents[d] for d in named(nest, dim))))
             found.append(Tile(dim, memory, tensor, draw(relation), value))
         elif kind == "kept" and nodes:
             found.append(Kept(*draw(st.sampled_from(nodes)), kept=draw(st.booleans())))
         elif kind == "above" and len(nodes) > 1:
             outer, inner = draw(st.permutations(nodes))[:2]
             found.append(Above(outer, inner))
-    assume(not contradictions(found, nest, arch, perfect=False))
-    return resolve(found, nest, arch, strict=True)
+    resolved = resolve(found, nest, arch, strict=True)
+    assume(not contradictions(resolved, nest, arch, perfect=False))
+    return resolved
 
 
 @st.composite
