@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mapper.arch import Architecture, Basis, Compute, FanOut, Level, Memory, load_architecture
-from mapper.cli.output import console, table
+from mapper.arch.words import unknown_words
+from mapper.cli.output import console, table, warning
 from mapper.documents.architecture import (
     Price,
     architecture_data,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 def check_architecture(file: str, *, as_json: bool) -> None:
     """Print its peak, its levels, what each energy rests on, what has no price, and where its numbers come from."""
     arch = load_architecture(file)
+    for text in unknown_words(arch):
+        warning(f"{file}: {text}")
     if as_json:
         print(json.dumps(architecture_data(arch), indent=2))
         return
@@ -112,6 +115,11 @@ def _features(level: Level) -> str:
                 "reduce": level.reduce,
                 "drain": level.drain,
                 "halo": level.halo,
+                **{
+                    f"{axis.name} unrolls {', '.join(sorted(axis.dims)) or 'nothing'}": True
+                    for axis in level.axes
+                    if axis.dims is not None
+                },
             }
         case Compute():
             flags = {f"{level.rate} operations per cycle": level.rate > 1}

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from mapper.arch import Architecture, Basis, Compute, FanOut, Level, Memory
+from mapper.arch.words import unknown_words
 from mapper.documents.numbers import exact
 from mapper.documents.schema import schema
 from mapper.ir import Role
@@ -135,6 +136,7 @@ def architecture_data(arch: Architecture) -> dict[str, Any]:
         "constraints": [str(constraint) for constraint in arch.constraints],
         "dataflows": {name: [str(constraint) for constraint in found] for name, found in arch.dataflows},
         "sources": list(arch.sources),
+        "warnings": list(unknown_words(arch)),
     }
 
 
@@ -169,6 +171,7 @@ def _level_data(level: Level, arch: Architecture) -> dict[str, Any]:
             return head | {
                 "kind": "fanout",
                 "axes": {axis.name: axis.size for axis in level.axes},
+                "dims": {axis.name: sorted(axis.dims) for axis in level.axes if axis.dims is not None},
                 "fans_out_to": level.size,
                 "multicast": sorted(level.multicast),
                 "reduce": level.reduce,

@@ -1,8 +1,12 @@
 """Warnings of idle axes: on stderr, and in what is written."""
 
 import json
+from pathlib import Path
 
 import pytest
+
+from mapper.arch import spec_names
+from mapper.ir import DimRole
 
 GEMM = "gemm M=16 N=16 K=16"
 
@@ -78,3 +82,48 @@ def test_nothing_is_said_where_nothing_is_left_out(mapper, spec):
 def test_roles_that_cannot_be_kept_to(mapper, spec, constraint, message):
     found = mapper("map", GEMM, "--arch", spec, "-c", constraint)
     assert (found.code, found.out, found.err) == (1, "", f"mapper: error: {constraint}: {message}\n")
+
+
+CHANNELS = "output_channels or input_channels"
+
+
+@pytest.mark.parametrize(
+    ("axis", "rest", "warnings"),
+    [
+        ("[output_channels, groups, K, M, B, T]", "constraints: [filter spatial PE = 1, keep RF:weight]", []),
+        (
+            "[output_chanel, k, heads]",
+            "",
+            [
+                "axis PE.x: 'heads' is neither a role nor a dim of an operator (roles: ROLES)",
+                "axis PE.x: 'k' is neither a role nor a dim of an operator (did you mean K?)",
+                "axis PE.x: 'output_chanel' is neither a role nor a dim of an operator (did you mean CHANNELS?)",
+            ],
+        ),
+        ("[]", "", ["axis PE.x: no dim may be unrolled there"]),
+        (
+            "[K]",
+            "constraints: ['PE only K,Z']\ndataflows: {ws: [row tile RF:weight = 1]}",
+            [
+                "constraints: PE only K,Z: 'Z' is neither a role nor a dim of an operator (roles: ROLES)",
+                "ws: row tile RF:weight = 1: 'row' is neither a role nor a dim of an operator (did you mean rows?)",
+            ],
+        ),
+    ],
+)
+def test_a_spec_is_checked_for_words_that_mean_nothing(mapper, spec, axis, rest, warnings):
+    spec.write_text(spec.read_text().replace("{x: 4}", f"{{x: {{size: 4, dims: {axis}}}}}") + rest)
+    found = mapper("archs", "check", spec)
+    told = [text.replace("ROLES", ", ".join(DimRole)).replace("CHANNELS", CHANNELS) for text in warnings]
+    assert (found.code, found.err) == (0, "".join(f"mapper: warning: {spec}: {text}\n" for text in told))
+    assert f"x unrolls {', '.join(sorted(axis.strip('[]').split(', '))) or 'nothing'}" in found.out
+    data = json.loads(mapper("archs", "check", spec, "--format", "json").out)
+    assert data["warnings"] == told
+    (fanout,) = [level for level in data["levels"] if level["kind"] == "fanout"]
+    assert fanout["dims"] == {"x": sorted(filter(None, axis.strip("[]").split(", ")))}
+
+
+def test_the_machines_of_the_package_and_the_examples_mean_what_is_known(mapper):
+    examples = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+    for spec in (*spec_names(), *examples):
+        assert mapper("archs", "check", spec).err == ""
