@@ -32,6 +32,16 @@ def is_product(equation: str) -> bool:
     return distinct and left | right >= set(output) >= left ^ right
 
 
+def broadcasts(site: Site) -> bool:
+    """Whether an axis of size 1 meets a longer one of the same letter."""
+    operands, _ = parse(str(site.attributes.get("equation", "")))
+    sizes: dict[str, set[int]] = {}
+    for value, letters in zip(site.inputs, operands, strict=False):
+        for letter, n in zip(letters, site.shape(value), strict=False):
+            sizes.setdefault(letter, set()).add(n)
+    return any(1 in found and len(found) > 1 for found in sizes.values())
+
+
 def lower(site: Site) -> Lowered:
     """O[..] += A[..] * B[..] with the equation's letters as dims; InputError if the operands do not fit them."""
     operands, output = parse(str(site.attributes.get("equation", "")))

@@ -206,9 +206,8 @@ def _alone(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
 def _corrected(node: onnx.NodeProto, region: Region) -> dict[str, _Told]:
     """What ONNX Runtime makes of a node, or its definition says, if ONNX infers something else."""
     defined = rules.ruled(node, region)
-    if not referee.questions(node) or (defined is None and rules.is_ruled(node)):
-        return {}
-    ran = referee.made(node, region)
+    asked = referee.questions(node) and (defined is not None or not rules.is_ruled(node))
+    ran = referee.made(node, region) if asked else {}
     found, wrong = {}, False
     for value in filter(None, node.output):
         inferred = region.shapes(value)

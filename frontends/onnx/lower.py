@@ -108,7 +108,7 @@ class _Here:
         try:
             if self._is_idle(node):
                 self._move(node, "one of its sizes is 0: it computes nothing")
-            elif _is_product(node):
+            elif self._is_product(node):
                 self._layer(node, PRODUCTS[node.op_type](Site.of(node, self.region)))
             elif (reduction := self._reduction(node)) is not None:
                 self._layer(node, reduction)
@@ -161,14 +161,22 @@ class _Here:
             return None
         return REDUCTIONS[node.op_type](Site.of(node, self.region))
 
+    def _is_product(self, node: onnx.NodeProto) -> bool:
+        if not graph.is_standard(node) or node.op_type not in PRODUCTS:
+            return False
+        if node.op_type != "Einsum":
+            return True
+        product = einsum.is_product(graph.attributes(node).get("equation", ""))
+        return product and not einsum.broadcasts(Site.of(node, self.region))
+
     def _is_layer(self, node: onnx.NodeProto) -> bool:
-        return not self._is_idle(node) and (_is_product(node) or self._reduction(node) is not None)
+        return not self._is_idle(node) and (self._is_product(node) or self._reduction(node) is not None)
 
     def _is_idle(self, node: onnx.NodeProto) -> bool:
         """Whether what would be layers makes nothing, or sums of nothing."""
         key = ("" if graph.is_standard(node) else node.domain, node.op_type)
         outputs = [value for value in node.output if value]
-        if key in EXPANSIONS and not _is_product(node):  # some of its inputs may well be empty, like a cache
+        if key in EXPANSIONS and not self._is_product(node):  # some of its inputs may well be empty, like a cache
             return bool(outputs) and all(map(self.shapes.is_empty, outputs))
         operands = 0 if key[0] else 2 if node.op_type in PRODUCTS else int(node.op_type in REDUCTIONS)
         if not operands or not all(map(self.shapes.known, outputs)):  # it may not fit together, which it says itself
@@ -214,7 +222,7 @@ class _Here:
     def _parts(self, node: onnx.NodeProto, body: onnx.GraphProto, opsets: list[onnx.OperatorSetIdProto]) -> None:
         self._with_integers(node, body)
         inner = within(self.region, body, (), f"{node.name}/", self.lowering.taken, opsets, parts=True)
-        layers = [part for part in inner.graph.node if _is_product(part)]
+        layers = [part for part in inner.graph.node if graph.is_standard(part) and part.op_type in PRODUCTS]
         if len(layers) == 1 and not any(part.op_type in control.OPERATORS for part in inner.graph.node):
             layers[0].name = node.name  # a layer keeps the name of its node
         own = {*graph.reads(node), *node.output}
@@ -359,12 +367,6 @@ def _labels(outer: Label, shared: Iterable[str], prefix: str = "") -> Label:
 def _few(bits: int | None) -> bool:
     """Whether elements are so narrow that sums of their products need more."""
     return bits is not None and bits < 16
-
-
-def _is_product(node: onnx.NodeProto) -> bool:
-    if node.op_type == "Einsum":
-        return graph.is_standard(node) and einsum.is_product(graph.attributes(node).get("equation", ""))
-    return node.op_type in PRODUCTS and graph.is_standard(node)
 
 
 def _note(node: onnx.NodeProto) -> str:

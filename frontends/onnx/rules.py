@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from frontends.onnx import graph, pool
+from frontends.onnx.expand import contraction
 from frontends.onnx.site import Site
 
 if TYPE_CHECKING:
@@ -38,8 +39,17 @@ def pooled(site: Site) -> tuple[int, ...] | None:
     return (*site.shape(site.inputs[0])[:2], *pool.places(site)) if site.attributes.get("ceil_mode", 0) else None
 
 
+def contracted(site: Site) -> tuple[int, ...]:
+    """Einsum: an axis of size 1 fits a longer one, of which ONNX takes the size that it meets first."""
+    _, output, extents = contraction.lettered(site)
+    if missing := set(output) - extents.keys():
+        raise site.refuse(f"no operand has {', '.join(sorted(missing))}")
+    return tuple(extents[letter] for letter in output)
+
+
 RULES: Mapping[str, Callable[[Site], tuple[int, ...] | None]] = {
     "AveragePool": pooled,
+    "Einsum": contracted,
     "LpPool": pooled,
     "MaxPool": pooled,
     "STFT": transform,

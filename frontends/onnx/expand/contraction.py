@@ -6,17 +6,13 @@ import string
 
 from frontends.onnx.einsum import parse
 from frontends.onnx.expand.body import Body
+from frontends.onnx.site import Site
 
 
-def einsum(body: Body) -> None:
-    """One operand after the other joins the product; a letter is summed as soon as nothing else has it.
-
-    The ellipsis becomes letters of its own; of axes that broadcast those of size 1 are dropped.
-    """
-    site = body.site
+def lettered(site: Site) -> tuple[list[str], str, dict[str, int]]:
+    """The letters of each operand and of the output, with letters of its own for the ellipsis, and their extents: an
+    axis of size 1 fits any. InputError if the operands do not fit the equation."""
     operands, output = parse(str(site.attributes.get("equation", "")))
-    if len(site.inputs) == 1:
-        return  # a sum or another order, which moves data
     if len(operands) != len(site.inputs):
         raise site.refuse(f"the equation has {len(operands)} operands, the node {len(site.inputs)}")
     shapes = [site.shape(value) for value in site.inputs]
@@ -26,14 +22,28 @@ def einsum(body: Body) -> None:
     free = [letter for letter in string.ascii_letters if letter not in "".join(operands)]
     dots = "".join(free[: max(hidden)])
     words = [word.replace("...", dots[len(dots) - n :]) for word, n in zip(operands, hidden, strict=True)]
-    output = output.replace("...", dots)
-
     extents: dict[str, int] = {}
     for word, shape in zip(words, shapes, strict=True):
         for letter, n in zip(word, shape, strict=True):
-            extents[letter] = max(n, extents.get(letter, 1))
+            if extents.setdefault(letter, n) == 1:
+                extents[letter] = n
+            elif n not in (1, extents[letter]):
+                raise site.refuse(f"{letter} is {extents[letter]} and {n}")
+    return words, output.replace("...", dots), extents
+
+
+def einsum(body: Body) -> None:
+    """One operand after the other joins the product; a letter is summed as soon as nothing else has it.
+
+    The ellipsis becomes letters of its own; of axes that broadcast those of size 1 are dropped.
+    """
+    site = body.site
+    if len(site.inputs) == 1:
+        return  # a sum or another order, which moves data
+    words, output, extents = lettered(site)
     terms: list[tuple[str, str]] = []  # value and letters
-    for value, word, shape in zip(site.inputs, words, shapes, strict=True):
+    for value, word in zip(site.inputs, words, strict=True):
+        shape = site.shape(value)
         kept = [(letter, n) for letter, n in zip(word, shape, strict=True) if n == extents[letter] or n != 1]
         if len(kept) < len(word):
             value = body.reshape(value, *(n for _, n in kept))
