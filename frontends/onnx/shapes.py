@@ -323,8 +323,8 @@ def size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
 
 
 def text(dims: Iterable[int | str]) -> str:
-    """A shape in words, as `--shape` takes it."""
-    return "x".join(map(str, dims)) or "scalar"
+    """A shape in words, as `--shape` takes it; inference makes symbols of its own, which say nothing."""
+    return "x".join("?" if str(n).startswith("unk__") else str(n) for n in dims) or "scalar"
 
 
 def condense(message: str) -> str:

@@ -620,3 +620,25 @@ def test_a_cast_to_the_same_type_is_a_view(tmp_path):
         "half": (((15, None),), ((15, 16),)),
         "back": (((15, 16), (15, None)), ((15, None),)),
     }
+
+
+@pytest.mark.parametrize("op", ["Attention", "MultiHeadAttention", "GroupQueryAttention"])
+@pytest.mark.parametrize("present", [True, False])
+def test_keys_values_and_past_may_all_be_constant(op, present, tmp_path):
+    """What its parts make of them is folded, and has a type nevertheless."""
+    rng = np.random.default_rng(0)
+    constants = {name: rng.standard_normal((1, 5, 16)).astype(np.float32) for name in "kv"}
+    constants |= {name: rng.standard_normal((1, 2, 3, 8)).astype(np.float32) for name in ("pk", "pv")}
+    constants |= {"last": np.array([7], np.int32), "total": np.array(8, np.int32)}
+    heads = {"q_num_heads": 2, "kv_num_heads": 2} if op == "Attention" else {"num_heads": 2}
+    inputs = ["q", "k", "v", *{"Attention": ("", "pk", "pv"), "MultiHeadAttention": ("", "", "", "pk", "pv")}.get(
+        op, ("pk", "pv", "last", "total"))]  # fmt: skip
+    if op == "GroupQueryAttention":
+        heads["kv_num_heads"] = 2
+    domain = "" if op == "Attention" else "com.microsoft"
+    node = helper.make_node(op, inputs, ["y", "nk", "nv"], name="att", domain=domain, **heads)
+    used = {name: array for name, array in constants.items() if name in inputs}
+    outputs, domains = ["y", "nk", "nv"] if present else ["y"], ["com.microsoft"] * bool(domain)
+    proto = model([node], {"q": (1, 5, 16)}, outputs, opset=23, domains=domains, constants=used)
+    network = assert_model_equals_onnxruntime(proto, tmp_path).network
+    assert [layer.nest.operations for layer in network.layers] == [2 * 5 * 8 * 8] * 2
