@@ -97,3 +97,26 @@ def test_help_shows_the_functions_first():
     assert all(getattr(mapper, name).__doc__ for name in mapper.__all__)
     described = mapper.__doc__.partition("What they take")[2]
     assert all(name in described for name in mapper.__all__ if name not in functions and name != "FileError")
+
+
+def test_objects_show_themselves_in_a_line():
+    nest, arch = mapper.gemm(M=2, N=2, K=2), mapper.load_architecture("simple3")
+    mapping = mapper.parse_mapping("keep DRAM A B O\nparfor M 1 PE.x\nkeep RF A B O\nfor N 1\nfor K 1\n")
+    shown = {
+        nest: "<LoopNest O[M,N] += A[M,K] * B[K,N] {M=2 N=2 K=2}>",
+        mapping: "<Mapping keep DRAM A B O; parfor M 1 PE.x; keep RF A B O; for N 1; for K 1>",
+        arch: "<Architecture simple3: DRAM, GLB 131,072 words of 8 bits, PE 16 x 16, RF 512 words of 8 bits, MAC>",
+        mapper.Limits(max_cycles=4, min_utilization="1/2", max_words={"RF": 40}):
+            "<Limits max_cycles 4, min_utilization 1/2, max_words RF 40>",
+        mapper.Limits(): "<Limits none>",
+        mapper.Mapspace(nest, arch): f"<Mapspace imperfect, of {nest} on simple3>",
+        mapper.Network("net", (), ()): "<Network net: 0 layers, 0 other nodes>",
+    }  # fmt: skip
+    assert [repr(value) for value in shown] == list(shown.values())
+    broken_down = repr(mapper.break_down(nest, arch, mapping))
+    assert broken_down.startswith("<Breakdown of <Cost ")
+    assert broken_down.endswith(" by nodes DRAM:A, DRAM:B, DRAM:O, RF:A, RF:B, RF:O>")
+    explained = repr(mapper.explain(nest, arch, mapping, "RF", "B"))
+    assert explained.startswith("<Explanation ") and "writes: fills" in explained
+    batch = repr(mapper.evaluate_batch(nest, arch, mapping, [(1, 1, 1), (2, 1, 1), (1, 2, 2)]))
+    assert batch.startswith("<BatchCost of 3 mappings, ") and batch.endswith(" of them legal>")

@@ -231,6 +231,16 @@ def level_problems(levels: Sequence[Level], *, complete: bool = True) -> Iterato
                 yield i, f"fan-out {level.name} adds partial sums or lets each instance drain its own, not both"
 
 
+def _described(level: Level) -> str:
+    """A level in a few words."""
+    match level:
+        case Memory(name, size):
+            return name if size is None else f"{name} {size:,} words of {level.word_bits} bits"
+        case FanOut(name, axes):
+            return f"{name} {' x '.join(str(axis.size) for axis in axes)}"
+    return level.name
+
+
 @dataclass(frozen=True)
 class Architecture:
     """An accelerator: its levels from the outermost memory to the compute unit.
@@ -260,6 +270,9 @@ class Architecture:
         check_fields(self)
         if problems := [text for _, text in level_problems(self.levels)]:
             raise InputError("; ".join(problems), place=f"architecture {self.name}")
+
+    def __repr__(self) -> str:
+        return f"<Architecture {self.name}: {', '.join(map(_described, self.levels))}>"
 
     def replace(self, changes: str | Mapping[str, Any] = {}, value: Any = ..., /, **more: Any) -> Architecture:
         """The architecture with other values in its spec, by their path of level and key.

@@ -60,6 +60,9 @@ class BatchCost:
     reduced: Dict[tuple[str, str], Integers]
     hops: Dict[tuple[str, str], Integers]
 
+    def __repr__(self) -> str:
+        return f"<BatchCost of {len(self.legal):,} mappings, {int(self.legal.sum()):,} of them legal>"
+
 
 def evaluate_batch(nest: LoopNest, arch: Architecture, mapping: Mapping, steps: npt.ArrayLike) -> BatchCost:
     """The costs of mappings that differ in their steps only, each equal to what `evaluate` gives.

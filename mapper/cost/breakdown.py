@@ -93,6 +93,10 @@ class Breakdown:
     networks: tuple[NetworkBreakdown, ...]
     levels: tuple[LevelBreakdown, ...]
 
+    def __repr__(self) -> str:
+        nodes = ", ".join(f"{node.memory}:{node.tensor}" for node in self.nodes)
+        return f"<Breakdown of {self.cost!r} by nodes {nodes}>"
+
 
 def break_down(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Breakdown:
     """The breakdown of a legal mapping."""

@@ -46,6 +46,9 @@ class Explanation:
     parts: tuple[Part, ...]
     inside: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"<Explanation {'; '.join(f'{part.total:,} {part.direction}: {part.what}' for part in self.parts)}>"
+
 
 def explain(nest: LoopNest, arch: Architecture, mapping: Mapping, memory: str, tensor: str) -> Explanation:
     """What makes up the counts of a node of a legal mapping; InputError with the nearest ones if there is no such node.

@@ -184,6 +184,9 @@ class LoopNest:
         """Words of that box."""
         return math.prod(self.shape(tensor, tile))
 
+    def __repr__(self) -> str:
+        return f"<LoopNest {self}>"
+
     def __str__(self) -> str:
         output, operands = ([t for t in self.tensors if (t.role is Role.OUTPUT) is out] for out in (True, False))
         sums = f"/{self.partial_bits}" if self.partial_bits else ""

@@ -103,6 +103,9 @@ class Network:
             found.setdefault(layer.nest, len(found))
         return found
 
+    def __repr__(self) -> str:
+        return f"<Network {self.name}: {len(self.layers)} layers, {len(self.others)} other nodes>"
+
     def __str__(self) -> str:
         """The text form: a line for each tensor and node; `parse_network` reads it back."""
         lines = [f"network {quote(self.name)}"]

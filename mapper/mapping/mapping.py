@@ -110,6 +110,9 @@ class Mapping:
                 tile[item.dim] = least(tile[item.dim], item.step if steps is None else steps[i])
         return tile
 
+    def __repr__(self) -> str:
+        return f"<Mapping {'; '.join(str(self).splitlines())}>"
+
     def __str__(self) -> str:
         """The text form; `parse_mapping` reads it back."""
         lines: list[str] = []

@@ -53,6 +53,12 @@ class Limits:
         if self.min_utilization is not None and not 0 <= self.min_utilization <= 1:
             raise InputError(f"min_utilization is {shown(share)}, not a share from 0 to 1")
 
+    def __repr__(self) -> str:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given["max_words"] = ", ".join(f"{memory} {words}" for memory, words in self.max_words) or None
+        stated = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+        return f"<Limits {stated or 'none'}>"
+
     @classmethod
     def of(cls, given: Limits | Dict[str, Any] | None) -> Limits:
         """The limits that a dict by their names states, or these; InputError with the nearest name for another one."""

@@ -58,6 +58,9 @@ class Mapspace:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def __repr__(self) -> str:
+        return f"<Mapspace {self}, of {self.nest} on {self.arch.name}>"
+
     def __str__(self) -> str:
         count = len(self.constraints)
         constrained = f", {count} constraint{'s' * (count > 1)}" if count else ""
