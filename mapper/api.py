@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Dict
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,18 @@ if TYPE_CHECKING:
     from mapper.search.reports import OnProgress
 
 
+@contextmanager
+def _interrupts(nothing: str) -> Iterator[None]:
+    """Interrupts tell what was found by then, which before the search is `nothing`."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(nothing) from None
+
+
+@_interrupts("no mapping was found yet")
 def search_layer(
     layer: LoopNest | str,
     arch: Architecture | str | PathLike[str],
@@ -67,6 +79,7 @@ def search_layer(
     return solve_layer(nest, _architecture(arch), options, on_progress=on_progress)
 
 
+@_interrupts("no layer is solved")
 def compile_model(
     model: str | PathLike[str] | ModelProto,
     arch: Architecture | str | PathLike[str],
@@ -117,10 +130,6 @@ def compile_model(
             place="compile_model",
             hint='take fewer jobs; a script guards its entry: if __name__ == "__main__"',
         ) from error
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        raise Interrupted("no layer is solved") from None
 
 
 def evaluate(nest: LoopNest, arch: Architecture, mapping: Mapping) -> cost.Cost:
