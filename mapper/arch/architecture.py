@@ -385,6 +385,12 @@ class Architecture:
         known = [level.area_um2 * self.instances(level) for level in self.levels if level.area_um2 is not None]
         return sum(known, Fraction(0)) if known else None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of its numbers: by level, the estimates that are extrapolated."""
+        found = (f"{o.level} is estimated, {o.source}" for o in self.origins if "extrapolated" in o.source)
+        return tuple(dict.fromkeys(found))
+
     def bits(self, tensor: Tensor) -> int | None:
         """Bits of an element: the layer's, else the compute unit's, else None for a word of each memory."""
         widths = self.compute.widths

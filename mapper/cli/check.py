@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mapper.arch import Architecture, Basis, Compute, FanOut, Level, Memory, load_architecture
 from mapper.arch.words import unknown_words
-from mapper.cli.output import console, table, warning
+from mapper.cli.output import console, table, warn_of, warning
 from mapper.documents.architecture import (
     Price,
     architecture_data,
@@ -31,6 +31,7 @@ def check_architecture(file: str, *, as_json: bool) -> None:
     arch = load_architecture(file)
     for text in unknown_words(arch):
         warning(f"{file}: {text}")
+    warn_of(arch)
     if as_json:
         print(json.dumps(architecture_data(arch), indent=2))
         return

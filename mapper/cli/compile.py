@@ -17,7 +17,7 @@ from mapper.cli.folder import Folder, schedule_paths
 from mapper.cli.guard import EXIT_INTERNAL, fail
 from mapper.cli.models import read_model, warn
 from mapper.cli.options import Asked
-from mapper.cli.output import console, table, warning
+from mapper.cli.output import console, table, warn_of, warning
 from mapper.cli.progress import bar, note
 from mapper.cli.verify import execute, read_inputs
 from mapper.documents.network import breakdown_rows, csv_text, node_rows, summary
@@ -56,6 +56,7 @@ def run(request: Request) -> None:
 
     spec = find_spec(request.arch)
     arch = parse_architecture(spec)
+    warn_of(arch)
     options = read(request.asked, arch)
     if request.data and not request.verify:
         raise InputError("these inputs are for execution only", place="--data", hint="add --verify")

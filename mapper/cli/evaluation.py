@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mapper.arch import Architecture, load_architecture
-from mapper.cli.output import console, table
+from mapper.cli.output import console, table, warn_of
 from mapper.cost.breakdown import Breakdown, break_down
 from mapper.cost.explain import explain
 from mapper.documents.evaluation import evaluation_data, explanation_data
@@ -32,6 +32,7 @@ def evaluate_schedule(path: Path, arch_name: str, node: str | None, *, as_json: 
     from backends.emit import nest_text, read_schedule
 
     arch = load_architecture(arch_name)
+    warn_of(arch)
     schedule = read_schedule(path, arch)
     if node is not None:
         _explain(schedule, arch, node, as_json=as_json)

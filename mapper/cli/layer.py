@@ -10,7 +10,7 @@ from mapper.arch import Architecture, load_architecture
 from mapper.cli import interrupts
 from mapper.cli.asked import read
 from mapper.cli.options import Asked
-from mapper.cli.output import console, table, warning
+from mapper.cli.output import console, table, warn_of, warning
 from mapper.cli.progress import live
 from mapper.cost import Cost
 from mapper.documents.layer import result_data
@@ -35,6 +35,7 @@ def map_layer(layer: str, arch_name: str, asked: Asked, output: Path | None, *, 
     if output:
         check_schedule_path(output)
     arch, nest = load_architecture(arch_name), parse_layer(layer)
+    warn_of(arch)
     options = read(asked, arch)
     interrupts.keep()
     interrupted: Interrupted | None = None

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mapper.arch import Architecture
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal; wide enough for every table where there is none."""
@@ -21,6 +23,12 @@ def console(*, stderr: bool = False) -> Console:
 def warning(text: str) -> None:
     """Print a warning, a line on stderr."""
     print(f"mapper: warning: {text}", file=sys.stderr)
+
+
+def warn_of(arch: Architecture) -> None:
+    """Warn of what is to be known of a machine's numbers."""
+    for remark in arch.remarks:
+        warning(f"{arch.name}: {remark}")
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:

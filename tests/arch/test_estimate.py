@@ -117,6 +117,12 @@ def test_a_memory_that_is_estimated():
     assert "D read, write: 61.7 pJ, estimated, taken for 1 GiB" in arch.sources
 
 
+def test_what_is_extrapolated_is_remarked_once_for_a_level():
+    arch = read(SPEC.replace("word: 64 bits", "word: 16 bits"))
+    assert arch.remarks == ("S is estimated, extrapolated: the width is outside of 32 to 1,024 bits",)
+    assert read(SPEC).remarks == ()
+
+
 def test_a_sweep_over_sizes_means_something():
     swept = [read(SPEC, f"{size} KiB").memory("S") for size in (16, 64, 256, 1024, 4096)]
     for quantity in ("read_energy", "write_energy", "leak_energy", "area_um2"):

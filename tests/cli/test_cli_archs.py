@@ -118,6 +118,14 @@ def test_tables_shows_the_formulas_of_estimates(mapper):
     assert all(law["formula"] in table for law in laws)
 
 
+def test_what_is_extrapolated_is_a_warning(mapper, tmp_path):
+    file = tmp_path / "machine.yaml"
+    file.write_text(MACHINE.replace("word: 64 bits", "word: 16 bits"))
+    warning = "mapper: warning: machine: GLB is estimated, extrapolated: the width is outside of 32 to 1,024 bits\n"
+    assert mapper("archs", "check", file).err == warning
+    assert warning in mapper("map", "gemm M=4 N=4 K=4", "-a", file).err
+
+
 def test_schedules_of_the_package_are_listed_and_evaluated_by_name(mapper):
     found = json.loads(mapper("archs", "schedules", "--format", "json").out)
     assert list(found) == [f"eyeriss_v1/CONV{i}" for i in range(1, 6)]
