@@ -15,6 +15,7 @@ from backends.execute.walk import Site, Walk
 from frontends.onnx import graph, pack, unpack
 from frontends.onnx.region import Region
 from frontends.onnx.registry import SHAPE_READERS
+from frontends.onnx.shapes import text
 from mapper.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ STEPS = frozenset({"Ceil", "Floor", "Mod", "Round", "Sign", "TopK"})
 
 @dataclass(frozen=True)
 class Record:
-    """What ONNX Runtime made of random operators, and of those that jump: their inputs and outputs."""
+    """What ONNX Runtime made of random operators, and of those that jump: their inputs and outputs.
+
+    Outputs whose sizes depend on what is computed are drawn as well: `sized` says of them, by the node's place, that
+    they had another size than they are compiled with.
+    """
 
     draws: dict[Key, Arrays] = field(default_factory=dict)
+    sized: dict[str, str] = field(default_factory=dict)
     jumps: dict[Key, tuple[Arrays, Arrays]] = field(default_factory=dict)
 
 
@@ -61,7 +67,14 @@ class Refereed(Walk):
         if key in self.record.draws:
             return self.record.draws[key]
         found = told(self, region, node, values, wanted, fixed)
-        if graph.is_random(node):
+        if others := {name: array for name, array in found.items() if _is_of_another_size(region, name, array)}:
+            found |= {name: _brought(array, region.shapes(name)) for name, array in others.items()}
+            self.record.sized[graph.place(node)] = "; ".join(
+                f"{name} is {text(array.shape)} on these inputs, and was brought to {text(region.shapes(name))} "
+                f"{region.shapes.sources[name]}"
+                for name, array in others.items()
+            )
+        if graph.is_random(node) or others:
             self.record.draws[key] = found
         elif jumps(region, node, values, found):
             self.record.jumps[key] = {name: values[name] for name in region.reads(node)}, found
@@ -114,6 +127,20 @@ def told(
     return walk.site.runtime.run(
         region.proto, [node], values, wanted, graph.place(node), fixed=fixed, types=region.shapes.types
     )
+
+
+def _is_of_another_size(region: Region, name: str, array: Array) -> bool:
+    """Whether a value has another size than is given or stated of it, where it does not follow from the inputs."""
+    if name not in region.shapes.sources or not isinstance(array, np.ndarray):
+        return False
+    return array.shape != region.shapes(name) and array.ndim == len(region.shapes(name))
+
+
+def _brought(array: Array, shape: tuple[int, ...]) -> Array:
+    """An array in another size: cut off, or its last elements repeated, which are good indices if these are some."""
+    cut = array[tuple(slice(n) for n in shape)]
+    more = [(0, n - m) for n, m in zip(shape, cut.shape, strict=True)]
+    return np.pad(cut, more, mode="edge" if cut.size else "constant")
 
 
 def jumps(region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays) -> bool:

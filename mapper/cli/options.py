@@ -90,7 +90,11 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, metavar="N",
 OutputFormat = Annotated[Format, typer.Option("--format", "-f", help="What is printed to stdout.")]
 Shapes = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--shape", metavar="INPUT=1x3x224x224", help="Shape of an input with symbolic dims; repeatable."),
+    typer.Option(
+        "--shape",
+        metavar="VALUE=1x3x224x224",
+        help="Shape of an input, or of an inner value whose shape depends on what is computed; repeatable.",
+    ),
 ]
 
 Dims = Annotated[
