@@ -16,6 +16,8 @@ from mapper.documents.network import breakdown_rows, csv_text, mapped_data, node
 from mapper.documents.numbers import exact
 from mapper.ir import Network, Node, gemm
 from mapper.network import Mapped, compile_network, spent
+from mapper.options import Options
+from mapper.search import Objective
 
 HOME = Memory(
     "DRAM",
@@ -252,6 +254,16 @@ def test_rows_are_flat_and_have_the_same_columns():
     rows = node_rows(summary(compiled))
     assert len({tuple(row) for row in rows}) == 1
     assert {type(value) for row in rows for value in row.values()} <= {str, int, float, bool, type(None)}
+
+
+def test_rows_tell_widths_and_fronts_in_words():
+    narrow = replace(SMALL, tensors=tuple(replace(t, bits=8) for t in SMALL.tensors), partial_bits=32)
+    network = replace(NETWORK, nodes=(Node("narrow", "Gemm", ("x",), ("y",), narrow),))
+    compiled = compile_network(network, ARCH, Options(objective=Objective.PARETO))
+    (row,) = node_rows(summary(compiled))
+    assert row["bits"] == "A=8 B=8 O=8 partial=32"
+    points = compiled.results[narrow].front
+    assert row["front"] == " ".join(f"{exact(p.cost.energy)}:{p.cost.cycles}" for p in points)
 
 
 def test_the_rows_of_the_breakdown_have_value_unit_and_share():
