@@ -28,7 +28,7 @@ from mapper.ir import LoopNest, Network
 from mapper.network import Compiled, Transfer, check_network, compile_network
 from mapper.network.workers import workers
 from mapper.options import Options
-from mapper.search import Objective, Result
+from mapper.search import Engine, Objective, Result
 from mapper.search.limits import NONE
 
 
@@ -134,6 +134,7 @@ def plan(network: Network, arch: Architecture, options: Options, jobs: int) -> s
         f"{len(options.constraints)} constraint{'s' * (len(options.constraints) > 1)}" if options.constraints else "",
         "caps on cost" if options.limits != NONE else "",
         f"at most {' and '.join(limits)} for each" if limits else "",
+        f"engine {options.engine}" if options.engine is not Engine.AUTO else "",
         f"{min(jobs, max(1, distinct))} at a time",
     ]
     return f"{network.name} on {arch.name}: {', '.join(filter(None, told))}"

@@ -141,6 +141,7 @@ def summary(
         "dataflow": options.dataflow,
         "constraints": [str(constraint) for constraint in options.constraints],
         "limits": _limits(options.limits),
+        "engine": str(options.engine),
         **data,
         "layers": rows,
         "warnings": [

@@ -38,6 +38,7 @@ def test_summary_is_printed_and_written(build):
     assert json.loads(out) == data
     assert list(data) == [
         "schema", "model", "arch", "objective", "factors", "mapspace", "dataflow", "constraints", "limits",
+        "engine",
         "energy_unit", "totals", "breakdown", "layers", "other_ops", "warnings", "verification",
     ]  # fmt: skip
     assert (data["model"], data["arch"], data["objective"], data["energy_unit"]) == ("small", "tiny", "energy", "pJ")
