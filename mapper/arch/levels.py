@@ -284,12 +284,14 @@ class Levels:
     def _estimate(self, node: Any, keys: Keys, name: str, width: int, size: int | None) -> Estimate | None:
         """The estimate of a memory of which the spec asks for one; None where it does not, or there is none."""
         asked = keys.get("energy")
-        if asked is not None:
-            self.reader.choice(asked, (ESTIMATED,), f"energy of {name}")
+        if asked is not None and self.reader.text(asked, f"energy of {name}") != ESTIMATED:
+            self.reader.problem(asked, f"energy of {name} can be '{ESTIMATED}' only", "state read and write as numbers")
+            return None
         technology = self.technology
         if "technology" in keys:
             technology = self.reader.integer(keys["technology"], TECHNOLOGY_UNITS, f"technology of {name}")
-        if asked is None and (not self.estimated or {"read", "write"} <= keys.keys()):
+        stated = {"read", "write", "leak", "area"} if "kind" in keys else {"read", "write"}
+        if asked is None and (not self.estimated or stated <= keys.keys()):
             if "technology" in keys:
                 self.reader.problem(keys["technology"], f"{name} is not estimated", "add energy: estimated")
             return None
@@ -352,6 +354,10 @@ class Levels:
         if "energy" in keys:
             return self._stated(keys, "energy", name)
         if self.table is None:
+            if self.estimated:
+                self.reader.problem(
+                    node, f"{name} has no energy, and estimates are of memories only", "add energy: 0.2 pJ"
+                )
             return Fraction(0)
         kind = self.reader.text(keys["kind"], f"kind of {name}") if "kind" in keys else "mac"
         operands = max(widths.input or 0, widths.weight or 0) or self._word()

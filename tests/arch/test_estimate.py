@@ -165,7 +165,11 @@ def test_without_a_clock_leakage_has_no_price():
         ),
         ("kind: dram", "kind: hbm", "x.yaml:5:23: D: no estimate for a memory of kind 'hbm' (kinds: sram, rf, dram)"),
         ("28 nm", "5 nm", "S: no estimate for a technology of 5 nm"),
-        ("energy: estimated", "energy: guessed", "x.yaml:5:37: energy of D must be estimated, not 'guessed'"),
+        (
+            "energy: estimated",
+            "energy: guessed",
+            "x.yaml:5:37: energy of D can be 'estimated' only (state read and write as",
+        ),
         ("clock: 1 GHz", "energy_unit: MAC", "estimates are in pJ, and energies of this spec in MAC"),
         (
             "dram, energy: estimated",
@@ -179,6 +183,23 @@ def test_errors(old, new, message):
     with pytest.raises(InputError) as error:
         read(SPEC.replace(", leak: 3 uW", "").replace(old, new))
     assert message in str(error.value)
+
+
+def test_an_operation_is_not_estimated():
+    text = SPEC.replace("levels:", "energies: estimated\nlevels:").replace("{compute: M, energy: 1}", "{compute: M}")
+    with pytest.raises(InputError, match=r"9:5: M has no energy, and estimates are of memories only"):
+        read(text)
+
+
+def test_what_is_stated_in_full_is_not_estimated():
+    """Of no kind, or of a technology that there are no estimates for."""
+    text = SPEC.replace("levels:", "energies: estimated\nlevels:").replace(", energy: estimated", "")
+    memory = read(text.replace("kind: dram", "read: 7, write: 8")).memory("D")
+    assert (memory.read_energy, memory.write_energy, memory.area_um2) == (7, 8, None)
+    full = "kind: flash, read: 7, write: 8, leak: 0, area: 5 mm2"
+    assert read(text.replace("kind: dram", full)).memory("D").area_um2 == 5 * 10**6
+    part = read(text.replace("kind: dram", "kind: dram, read: 7, write: 8")).memory("D")
+    assert (part.read_energy, part.area_um2) == (7, estimate("dram", None, 8, 28).area_um2)
 
 
 def test_a_kind_of_other_levels_is_not_estimated():
