@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.execute.compare import TOLERANCES, relative_error
+from backends.execute.compare import relative_error, tolerance
 from backends.execute.network import verify_network
 from frontends.onnx import OnnxModel, load
 from mapper.arch import load_architecture
@@ -87,7 +87,8 @@ def _wrong(model: OnnxModel, given: Mapping[str, Any], expected: Mapping[str, An
         return str(ran.failure)
     for name, values in expected.items():
         if name in ran.outputs:
-            allowed = max(TOLERANCE, TOLERANCES.get(values.dtype, 0.0)) if values.dtype.kind == "f" else 0.0
+            own = tolerance(values.dtype)
+            allowed = max(TOLERANCE, own) if own else 0.0
             if relative_error(ran.outputs[name], np.asarray(values)) > allowed:
                 return f"{name} is not what ONNX states"
     return ""

@@ -98,12 +98,20 @@ def _index(at: tuple[Any, ...]) -> str:
 
 def largest_error(ours: Array, theirs: Array) -> float:
     """max|ours - theirs| over finite values; infinite if shapes differ or the others are not the same."""
-    if ours.shape != theirs.shape:
-        return float("inf")
-    if not _numeric(theirs):
+    if ours.shape == theirs.shape and not _numeric(theirs):
         return 0.0 if np.array_equal(ours, theirs) else float("inf")
+    apart = distances(ours, theirs)
+    return float("inf") if apart is None else float(apart.max(initial=0.0))
+
+
+def distances(ours: Array, theirs: Array) -> Array | None:
+    """|ours - theirs| by element, 0 where both are the same infinity or no number; None if they cannot be compared."""
+    if ours.shape != theirs.shape or not _numeric(theirs):
+        return None
     ours, theirs = (array.astype(np.float64) for array in (ours, theirs))
     finite = np.isfinite(ours) & np.isfinite(theirs)
     if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
-        return float("inf")
-    return float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0))
+        return None
+    apart = np.zeros(ours.shape)
+    np.subtract(ours, theirs, out=apart, where=finite)
+    return np.abs(apart)

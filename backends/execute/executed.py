@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from backends.execute.bounds import disagrees, magnitude, misplaced
-from backends.execute.compare import difference, disagreement, is_real, largest_error, relative_error
+from backends.execute.compare import difference, disagreement, distances, is_real, relative_error
 from backends.execute.double import Double
 from backends.execute.findings import Check, IllConditioned
 from backends.execute.precision import narrowest
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     import onnx
 
 TRIALS, FACTOR = 8, 4.0
-"""How often layers are perturbed to learn what their errors do to a value, and how much further than the furthest of
-these trials a difference may reach: few of them underestimate it."""
+"""How often layers are perturbed to learn what their errors do to each element of a value, and how much further than
+in the furthest of these trials it may be off: few of them underestimate it. The same holds for twice the root mean
+square over all elements, as some hardly move in any trial."""
 
 STEP = 2.0**-21
 """How close to the middle of two steps, relative to itself, a float in single precision may go either way."""
@@ -258,17 +259,20 @@ class Executed(Walk):
 
     def _ill_conditioned(self, name: str, ours: Array, theirs: Array, again: Callable[[Walk], Array]) -> bool:
         """Whether errors of layers of the size that was seen move a value as far as it is from ONNX Runtime's."""
-        apart, relative = largest_error(ours, theirs), relative_error(ours, theirs)
-        if not np.isfinite(relative):
+        apart, relative = distances(ours, theirs), relative_error(ours, theirs)
+        if apart is None or not np.isfinite(relative):
             return False
         base, same = (again(Refereed(self.site, Record(self.record.draws))) for _ in range(2))
         if not np.array_equal(base, same):
             return False  # ONNX Runtime contradicts itself
-        trials = [again(Perturbed(self.site, self.record, self.found.errors, seed)) for seed in range(TRIALS)]
-        allowed = FACTOR * max(largest_error(trial, base) for trial in trials)
-        if not apart <= allowed < np.inf:
+        trials = (again(Perturbed(self.site, self.record, self.found.errors, seed)) for seed in range(TRIALS))
+        moved = [distances(trial, base) for trial in trials]
+        if any(each is None for each in moved):
             return False
-        seen = IllConditioned(name, relative, relative * allowed / apart)
+        allowed = FACTOR * np.maximum.reduce([np.maximum(each, 2 * _rms(each)) for each in moved if each is not None])
+        if not (apart <= allowed).all():
+            return False
+        seen = IllConditioned(name, relative, relative * float(allowed.max()) / float(apart.max()))
         try:
             exact = again(Double(self.site, self.record))
             seen = replace(seen, ours=relative_error(ours, exact), referee=relative_error(theirs, exact))
@@ -276,6 +280,11 @@ class Executed(Walk):
             seen = replace(seen, unknown=str(error))
         self.found.ill_conditioned[name] = seen
         return True
+
+
+def _rms(array: Array) -> float:
+    """The root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
 
 
 def _piece(again: Callable[[Walk], Array], index: int, walk: Walk) -> Array:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 
-WIDER = {"bfloat16": "FLOAT", "int4": "INT8", "uint4": "UINT8", "int2": "INT8", "uint2": "UINT8"}
-"""Types that ONNX Runtime does not hand to Python, and those that hold the same values."""
+WIDER = {
+    **dict.fromkeys(("bfloat16", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"), "FLOAT"),
+    **dict.fromkeys(("int4", "int2"), "INT8"),
+    **dict.fromkeys(("uint4", "uint2"), "UINT8"),
+}
+"""Types that ONNX Runtime does not hand to Python, and those that hold the same values; of float8e4m3fn it hands over
+the bytes."""
 
 
 class Runtime:
@@ -114,7 +119,7 @@ def _extra_dtype(kind: str) -> np.dtype[Any] | None:
     """The type of that name if NumPy itself has none for it: a narrow float or integer."""
     from onnx import TensorProto, helper
 
-    if not (kind.startswith("float8") or kind in WIDER):
+    if kind != "float8e4m3fn" and kind not in WIDER:
         return None
     return helper.tensor_dtype_to_np_dtype(TensorProto.DataType.Value(kind.upper()))
 
