@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FORMS = "FILE.npz with an array for each input, FILE.npy for a model of one input, or a folder of INPUT.npy files"
 
+_BROKEN = "the array of input {} cannot be read"
+
 
 def read_data(path: str | Path, wanted: Wanted) -> dict[str, Array]:
     """The arrays of all inputs that are `wanted`, which has the shape and the type of each by name.
@@ -73,9 +75,8 @@ def _read(
         try:
             with opened(name) as file:
                 found[name] = _array(file, name, shape, dtype)
-        except (ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-            what = f"the array of input {name} cannot be read: {' '.join(str(error).split())}"
-            wrong.append(InputError(what, place=str(place)))
+        except (NotImplementedError, RuntimeError) as error:  # an archive with a password, or packed otherwise
+            wrong.append(InputError(f"{_BROKEN.format(name)}: {error}", place=str(place)))
         except InputError as error:
             wrong.append(InputError(error.message, place=str(place), hint=error.hint))
     if problem := all_of(wrong):
@@ -88,11 +89,14 @@ def _array(file: IO[bytes], name: str, shape: tuple[int, ...], dtype: np.dtype[A
     import numpy as np
     from numpy.lib import format as npy
 
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version[0]}.{version[1]} of the format is not known")
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    has, fortran, kind = read_header(file)
+    try:
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"version {version[0]}.{version[1]} of the format is not known")
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        has, fortran, kind = read_header(file)
+    except (ValueError, EOFError, zlib.error) as error:
+        raise InputError(f"{_BROKEN.format(name)}: {' '.join(str(error).split())}") from error
     stored = np.dtype(f"V{dtype.itemsize}") if dtype.kind == "V" and kind.kind == "V" else dtype
     same = kind == stored or kind.newbyteorder("=") == stored or (dtype.kind == "O" and kind.kind == "U")
     if has != shape or not same:
@@ -100,9 +104,13 @@ def _array(file: IO[bytes], name: str, shape: tuple[int, ...], dtype: np.dtype[A
         what = "text" if dtype.kind == "O" else dtype.name
         raise InputError(f"input {name} is {what} of shape {shape}, the array is {kind} of shape {has}", hint=hint)
     count = int(np.prod(shape, dtype=np.int64))
-    data = file.read(count * kind.itemsize)
-    if len(data) != count * kind.itemsize:
-        raise ValueError(f"it ends after {len(data)} of {count * kind.itemsize} bytes")
+    size = count * kind.itemsize
+    try:
+        data = file.read(size)
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{_BROKEN.format(name)}: {error}") from error
+    if len(data) != size:
+        raise InputError(f"{_BROKEN.format(name)}: it ends after {len(data)} of {size} bytes")
     array = np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
     if dtype.kind == "V":
         return np.ascontiguousarray(array).view(dtype)

@@ -1,8 +1,10 @@
 """`--verify` and `mapper verify`: executing what was compiled."""
 
 import json
+import re
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime")
@@ -147,3 +149,101 @@ def test_layers_that_the_inputs_do_not_lead_to_are_named(mapper, spec, tmp_path)
     found = mapper("compile", chosen, "--arch", spec, "--jobs", 1, "--verify", "--format", "json")
     (idle,) = json.loads(found.out)["verification"]["not_run"]
     assert idle in ("if/then/a", "if/else/b")
+
+
+@pytest.fixture
+def inputs(model):
+    """An array for each input of the model."""
+    graph = pytest.importorskip("onnx").load(model).graph
+    stored = {tensor.name for tensor in graph.initializer}
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.input if v.name not in stored}
+    return {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+
+
+def test_inputs_are_given_as_files(mapper, model, spec, tmp_path, inputs):
+    np.savez(tmp_path / "data.npz", **inputs)
+    asked = ("compile", model, "--arch", spec, "--jobs", 1, "-o", tmp_path / "build", "--verify")
+    found = mapper(*asked, "--data", tmp_path / "data.npz", "--format", "json")
+    assert (found.code, found.err) == (0, "")
+    assert "drawn" not in json.loads(found.out)["verification"]
+    (tmp_path / "data").mkdir()
+    for name, array in inputs.items():
+        np.save(tmp_path / "data" / f"{name}.npy", array)
+    found = mapper("verify", tmp_path / "build", "--data", tmp_path / "data", "--format", "json")
+    assert found.code == 0 and "drawn" not in json.loads(found.out)
+
+
+def test_wrong_inputs_are_said_before_anything_is_solved(mapper, model, spec, tmp_path, inputs):
+    name = next(iter(inputs))
+    np.savez(tmp_path / "data.npz", **{**inputs, name: inputs[name].astype(float), "other": np.zeros(1)})
+    found = mapper("compile", model, "--arch", spec, "-o", tmp_path / "build", "--verify", "-d", "x")
+    assert found.code == 2
+    found = mapper(
+        "compile", model, "--arch", spec, "-o", tmp_path / "build", "--verify", "--data", tmp_path / "data.npz"
+    )
+    assert (found.code, found.out) == (1, "") and not (tmp_path / "build").exists()
+    assert "data.npz: the model has no input 'other'" in found.err
+    assert f"input {name} is float32 of shape" in found.err and "(array.astype('float32'))" in found.err
+    found = mapper("compile", model, "--arch", spec, "--data", tmp_path / "data.npz")
+    assert (found.code, found.out) == (1, "")
+    assert "--data: these inputs are for execution only (add --verify)" in found.err
+
+
+def test_a_verification_that_fails_prints_the_result_first(mapper, model, spec, tmp_path, monkeypatch):
+    """Whether values differ or nothing can be executed at all."""
+    from backends.execute import counting, executed
+    from mapper.errors import InputError
+
+    original = counting.execute
+
+    def wrong(*given):
+        found = original(*given)
+        found.output.flat[0] += 1
+        return found
+
+    def large(*given):
+        raise InputError("too large to execute: 3 words", place="here")
+
+    asked = ("compile", model, "--arch", spec, "--jobs", 1, "--verify", "-o", tmp_path / "build")
+    for execute, code, said in ((wrong, 4, "against double precision"), (large, 1, "too large to execute: 3 words")):
+        monkeypatch.setattr(counting, "execute", execute)
+        found = mapper(*asked)
+        assert found.code == code and said in found.err
+        assert "3 of 3 layers proven optimal" in found.out
+        verification = json.loads((tmp_path / "build" / "summary.json").read_text())["verification"]
+        assert verification["passed"] is False and said in verification["failure"]
+    assert executed.TRIALS
+
+
+def test_an_ill_conditioned_output_is_said_and_passes(mapper, spec, tmp_path):
+    """Of a model that subtracts the same sum, in two halves, from itself."""
+    onnx = pytest.importorskip("onnx")
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        make("MatMul", ["x", "w"], ["a"], name="a"),
+        make("Split", ["x"], ["x0", "x1"], name="halves", axis=1),
+        make("MatMul", ["x0", "w0"], ["a0"], name="a0"),
+        make("MatMul", ["x1", "w1"], ["a1"], name="a1"),
+        make("Add", ["a0", "a1"], ["b"], name="b"),
+        make("Sub", ["a", "b"], ["c"], name="c"),
+        make("Mul", ["c", "million"], ["y"], name="y"),
+    ]
+    weight = np.random.default_rng(0).standard_normal((64, 8)).astype(np.float32)
+    stored = {"w": weight, "w0": weight[:32], "w1": weight[32:], "million": np.array(1e6, np.float32)}
+    graph = onnx.helper.make_graph(
+        nodes,
+        "cancels",
+        [value("x", onnx.TensorProto.FLOAT, (4, 64))],
+        [value("y", onnx.TensorProto.FLOAT, (4, 8))],
+        initializer=[onnx.numpy_helper.from_array(array, name) for name, array in stored.items()],
+    )
+    path = tmp_path / "cancels.onnx"
+    onnx.save_model(onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)]), path)
+    found = mapper("compile", path, "--arch", spec, "--jobs", 1, "--verify")
+    assert found.code == 0, found.err
+    assert re.search(
+        r"^output y: ill-conditioned on these inputs: \S+ from ONNX Runtime's; from double precision ours is \S+, "
+        r"ONNX Runtime's \S+$",
+        found.out,
+        re.MULTILINE,
+    ), found.out

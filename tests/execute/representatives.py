@@ -69,7 +69,8 @@ def text_classifier(folder: Path, *, length: int = 16, width: int = 16, depth: i
     return graph.save(folder / "text_classifier.onnx", {"text": (TensorProto.INT64, (1, length))}, y)
 
 
-FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
+FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
+INT32, INT64, UINT8 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8
 
 
 def rounding_tie(folder: Path) -> str:
@@ -111,7 +112,7 @@ def half_inside_a_branch(folder: Path) -> str:
         branches[name] = helper.make_graph(
             body.nodes, name, [], [helper.make_tensor_value_info(body.nodes[-1].output[0], FLOAT, (4, 16))]
         )
-    inputs = {"x": (FLOAT, (4, 64)), "z": (FLOAT, (4, 16)), "which": (TensorProto.BOOL, ())}
+    inputs = {"x": (FLOAT, (4, 64)), "z": (FLOAT, (4, 16)), "which": (BOOL, ())}
     return graph.save(folder / "half_inside_a_branch.onnx", inputs, graph("If", "which", **branches))
 
 
@@ -136,7 +137,7 @@ def noise_in_a_loop(folder: Path) -> str:
     weight = graph.constant(np.random.default_rng(0).standard_normal((8, 8)))
     state = body("Add", body("MatMul", "state", weight), body("RandomNormalLike", "state"))
     more = body("Identity", "go")
-    kinds = {"trip": (INT64, ()), "go": (TensorProto.BOOL, ()), "state": (FLOAT, (4, 8))}
+    kinds = {"trip": (INT64, ()), "go": (BOOL, ()), "state": (FLOAT, (4, 8))}
     given = [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
     made = [helper.make_tensor_value_info(more, *kinds["go"]), helper.make_tensor_value_info(state, *kinds["state"])]
     inner = helper.make_graph(body.nodes, "body", given, made)
@@ -203,7 +204,7 @@ def repeated(folder: Path) -> str:
     graph, body = Graph(), Graph("body/")
     weight = graph.constant(np.random.default_rng(0).standard_normal((8, 8)))
     state, more = body("MatMul", "state", weight), body("Identity", "go")
-    kinds = {"trip": (INT64, ()), "go": (TensorProto.BOOL, ()), "state": (FLOAT, (4, 8))}
+    kinds = {"trip": (INT64, ()), "go": (BOOL, ()), "state": (FLOAT, (4, 8))}
     given = [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
     made = [helper.make_tensor_value_info(more, *kinds["go"]), helper.make_tensor_value_info(state, *kinds["state"])]
     inner = helper.make_graph(body.nodes, "body", given, made)
