@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from frontends.onnx import graph
-from frontends.onnx.binding import Binding, binding_data
+from frontends.onnx.binding import Array, Binding, binding_data
 from frontends.onnx.load import OnnxModel
 from frontends.onnx.region import Region
 from mapper.ir import Node
@@ -169,15 +169,13 @@ def _type(number: int) -> str:
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes that are numbers, texts, lists of these, or small tensors; bodies are regions of their own."""
+    """The attributes that are numbers, texts, or lists of these: bodies are regions of their own."""
     found = {name: _plain(value) for name, value in graph.attributes(node).items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
     """An attribute as plain data; None where it is none."""
-    from onnx import TensorProto
-
     match value:
         case bool() | int() | str():
             return value
@@ -185,10 +183,6 @@ def _plain(value: Any) -> Any:
             return _number(value)
         case bytes():
             return value.decode("utf-8", "replace")
-        case TensorProto() if math.prod(value.dims) <= SMALL:
-            from onnx import numpy_helper
-
-            return _array(numpy_helper.to_array(value))
         case list() | tuple():
             items = [_plain(item) for item in value]
             return None if any(item is None for item in items) else items
@@ -204,17 +198,28 @@ def _constants(values: Iterable[tuple[str, _Home, str]]) -> Iterator[dict[str, A
     """The small values among these that the model stores."""
     told = set[str]()
     for local, home, name in values:
-        array = next((each.small[local] for each in (home.region, *home.around) if local in each.small), None)
-        if array is not None and array.size <= SMALL and name not in told:
+        array = _stored(local, home)
+        if array is not None and array.size <= SMALL and array.dtype.kind != "c" and name not in told:
             told.add(name)
             yield {"value": name, **_array(array)}
 
 
-def _array(array: Any) -> dict[str, Any]:
-    kind = array.dtype.kind
-    data = array.astype("float64") if kind not in "biuOSU" else array
-    items = [_number(item) if isinstance(item, float) else item for item in data.reshape(-1).tolist()]
-    return {"type": str(array.dtype), "shape": list(array.shape), "data": [_text(item) for item in items]}
+def _stored(value: str, home: _Home) -> Array | None:
+    """A small value of a region, or of one around it from which that takes it."""
+    for region in (home.region, *home.around):
+        if value in region.small:
+            return region.small[value]
+        if value not in region.captured:
+            break
+    return None
+
+
+def _array(array: Array) -> dict[str, Any]:
+    from onnx import helper
+
+    data = array if array.dtype.kind in "biuOSU" else array.astype("float64")  # which has every smaller float
+    items = [_number(item) if isinstance(item, float) else _text(item) for item in data.reshape(-1).tolist()]
+    return {"type": _type(helper.np_dtype_to_tensor_dtype(array.dtype)), "shape": list(array.shape), "data": items}
 
 
 def _text(item: Any) -> Any:
