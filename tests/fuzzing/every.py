@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fuzzing import models, texts
+from fuzzing import commands, models, texts
 
-KINDS = {kind.name: kind for kind in (*models.KINDS, *texts.KINDS)}
+KINDS = {kind.name: kind for kind in (*models.KINDS, *texts.KINDS, *commands.KINDS)}
