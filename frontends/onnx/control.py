@@ -98,6 +98,8 @@ def trips(node: onnx.NodeProto, outer: Region, inner: Region) -> int | None:
         first = scanned(node)
         return outer.shapes(node.input[first])[_axes(node)[0]]
     known = small_values(outer.graph)
+    if not node.input[0] and (not node.input[1] or np.all(known.get(node.input[1], False))) and _goes_on(inner):
+        raise InputError("it never ends: it has no number of trips, and its condition stays true")
     if node.input[1] and (node.input[1] not in known or not np.all(known[node.input[1]])):
         return 0 if node.input[1] in known else None
     if not node.input[0] or node.input[0] not in known or not _goes_on(inner):
@@ -138,6 +140,9 @@ def _goes_on(inner: Region) -> bool:
     return value == inner.inputs[1] or (value in known and bool(np.all(known[value])))
 
 
+MOST_TRIPS = 10**6
+"""How often a loop may be executed."""
+
 Trip = Callable[[list[Array]], list[Array]]
 """Runs a body once on its inputs."""
 
@@ -146,6 +151,9 @@ def loop(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip, body: Re
     """The outputs of a Loop with this body."""
     most = int(values[node.input[0]].reshape(-1)[0]) if node.input[0] else None
     go_on = bool(np.all(values[node.input[1]])) if node.input[1] else True
+    if go_on and ((most is None and _goes_on(body)) or (most or 0) > MOST_TRIPS):
+        times = "for ever" if most is None else f"{most} times"
+        raise InputError(f"on these inputs it would run {times}, which nobody can wait for", place=graph.place(node))
     states = [values[name] for name in node.input[2:]]
     stacks: list[list[Array]] = [[] for _ in body.outputs[1 + len(states) :]]
     number = 0

@@ -85,6 +85,8 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
     if known.elements(value.name) > MOST:
         raise InputError(f"input {value.name} has {known.elements(value.name)} elements, too many to be given a value")
     dtype = known.dtype(value.name)
+    if dtype.kind == "O":
+        raise InputError(f"input {value.name} is of text, which is no number")
     try:
         with np.errstate(all="ignore"):
             one = np.array(number).astype(dtype)

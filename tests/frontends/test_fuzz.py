@@ -267,3 +267,33 @@ def test_steps_beyond_32_bits(step, stored, path):
     for value in proto.graph.input:
         value.type.tensor_type.elem_type = TensorProto.INT64
     read(proto.SerializeToString(), path)
+
+
+def test_text_given_a_number(path):
+    proto = model([node("StringConcat", ["s", "s"], ["y"])], {"s": (2,)}, ["y"], opset=20)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.STRING
+    assert "input s is of text" in refused(proto, path, values={"s": 1})
+
+
+def test_loops_that_never_end(path):
+    """Refused where that is known, and where it shows when the loop is executed."""
+    proto = bases._loop(3).proto()
+    (only, *_) = proto.graph.node
+    only.input[0] = ""
+    assert "Loop_0" in refused(proto, path)
+    only.input[1] = "c"
+    proto.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
+    path.write_bytes(proto.SerializeToString())
+    found = models.read(str(path), shapes={"/Loop_0_output_1": (4, 2, 3)})
+    with pytest.raises(InputError, match="Loop node /Loop_0: on these inputs it would run for ever"):
+        executed(
+            found, inputs={"x": np.ones((2, 3), np.float32), "w": np.eye(3, dtype=np.float32), "c": np.array(True)}
+        )
+    proto = bases._loop(None).proto()
+    path.write_bytes(proto.SerializeToString())
+    found = models.read(str(path))
+    with pytest.raises(InputError, match="Loop node /Loop_0: on these inputs it would run 4611686018427387904 times"):
+        executed(
+            found, inputs={"x": np.ones((2, 3), np.float32), "w": np.eye(3, dtype=np.float32), "trips": np.array(2**62)}
+        )

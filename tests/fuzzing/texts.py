@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,8 @@ from fuzzing.kinds import Kind
 from fuzzing.mutations import NUMBERS, spoilt_data, spoilt_text
 from mapper.arch import Architecture, Spec, find_spec, load_architecture, parse_architecture, spec_names
 from mapper.arch.energy import parse_table, table_names
-from mapper.cli import asked, catalog, models
+from mapper.cli import asked, models
+from mapper.cli.check import check_architecture
 from mapper.cli.options import Asked
 from mapper.cost.breakdown import break_down
 from mapper.ir import LoopNest, parse_nest, parse_network
@@ -189,8 +192,10 @@ def specs_data() -> tuple[Any, ...]:
 
 def attempt_spec(text: str) -> None:
     machine = parse_architecture(Spec("s.yaml", text))
-    for level in machine.levels:
-        catalog._described(level, machine.energy_unit)
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file, contextlib.redirect_stdout(io.StringIO()):
+        file.write(text.encode("utf-8"))
+        file.flush()
+        check_architecture(file.name, as_json=True)
     for layer in (LAYERS[0], LAYERS[4]):
         mapspace(parse_layer(layer), machine, Options())
 
