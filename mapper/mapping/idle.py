@@ -47,17 +47,23 @@ Instances = Dict[tuple[str, str, str], int]
 
 
 def idle_axes(
-    nest: LoopNest, arch: Architecture, constraints: Iterable[Constraint], mappings: Sequence[Mapping]
+    nest: LoopNest,
+    arch: Architecture,
+    constraints: Iterable[Constraint],
+    mappings: Sequence[Mapping],
+    *,
+    compute_bound: bool = True,
 ) -> tuple[IdleAxis, ...]:
     """The axes that none of these mappings of a layer uses, though the layer has dims to unroll there that the list of
     the axis or the resolved constraints leave out, or nothing but reductions that the fan-out cannot add.
 
-    Whether a mapping with those dims would be better is not known.
+    Where no mapping is `compute_bound`, so that more instances save no time, an axis on which other dims could be
+    unrolled is left idle by choice. Whether a mapping with the dims that are left out would be better is not known.
     """
     constraints, used = tuple(constraints), [unrolled(nest, mapping) for mapping in mappings]
     busy = {(fanout, axis) for one in used for (fanout, axis, _), n in one.items() if n > 1}
     found = (
-        _idle(nest, fanout, axis, constraints, used)
+        _idle(nest, fanout, axis, constraints, used, compute_bound)
         for fanout in arch.fanouts
         for axis in fanout.axes
         if axis.size > 1 and (fanout.name, axis.name) not in busy
@@ -66,21 +72,28 @@ def idle_axes(
 
 
 def _idle(
-    nest: LoopNest, fanout: FanOut, axis: Axis, constraints: Sequence[Constraint], used: Sequence[Instances]
+    nest: LoopNest,
+    fanout: FanOut,
+    axis: Axis,
+    constraints: Sequence[Constraint],
+    used: Sequence[Instances],
+    compute_bound: bool,
 ) -> IdleAxis | None:
     """The axis, which is not used, if it is for one of those reasons."""
     long = [d for d, n in nest.dims if n > 1]
     able = [d for d in long if fanout.unrolls_reductions() or d in nest.output.dims]
     if long and not able:
         return IdleAxis(fanout.name, axis.name, axis.size, (f"that {fanout.name} adds no partial sums",), tuple(long))
-    left_out = {
+    left = {
         d: list(dict.fromkeys(cause for one in used for cause in _causes(nest, fanout, axis, d, constraints, one)))
         for d in able
         if any(math.prod(n for (_, _, dim), n in one.items() if dim == d) < nest.extents[d] for one in used)
     }
-    left_out = {d: causes for d, causes in left_out.items() if causes}
-    causes = dict.fromkeys(cause for causes in left_out.values() for cause in causes)
-    return IdleAxis(fanout.name, axis.name, axis.size, tuple(causes), tuple(left_out)) if left_out else None
+    left_out = tuple(d for d, causes in left.items() if causes)
+    if not left_out or (len(left_out) < len(left) and not compute_bound):
+        return None
+    causes = dict.fromkeys(cause for d in left_out for cause in left[d])
+    return IdleAxis(fanout.name, axis.name, axis.size, tuple(causes), left_out)
 
 
 def _causes(

@@ -6,7 +6,7 @@ minima, and so is every point of the front of energy against cycles; the least e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -14,7 +14,7 @@ from functools import cached_property
 from mapper.cost import evaluate
 from mapper.errors import InfeasibleError, InputError
 from mapper.mapping import Mapping, violations
-from mapper.mapping.idle import idle_axes
+from mapper.mapping.idle import IdleAxis, idle_axes
 from mapper.search.decode import smallest
 from mapper.search.extents import Factors
 from mapper.search.limits import NONE, Limits
@@ -100,8 +100,15 @@ def solve(
         front=best.front or (point,),
         mapspace=str(space),
         statistics=clock.statistics(),
-        warnings=idle_axes(space.nest, space.arch, space.constraints, [p.mapping for p in best.front or (point,)]),
+        warnings=_warnings(space, best.front or (point,)),
     )
+
+
+def _warnings(space: Mapspace, points: Sequence[Point]) -> tuple[IdleAxis, ...]:
+    """The axes that no point uses, because dims are left out."""
+    mappings = [point.mapping for point in points]
+    slow = any(point.cost.bottleneck == space.arch.compute.name for point in points)
+    return idle_axes(space.nest, space.arch, space.constraints, mappings, compute_bound=slow)
 
 
 def floor(space: Mapspace, objective: Objective) -> Fraction:

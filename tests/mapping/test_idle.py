@@ -85,6 +85,13 @@ def test_an_axis_that_one_of_several_mappings_uses_is_not_idle():
     assert found == IdleAxis("F", "y", 4, ("its list of K",), ("M", "N"))
 
 
+def test_an_axis_may_be_left_idle_by_choice_where_more_instances_save_no_time():
+    for dims, found in ((["K"], False), (["filter"], True)):
+        arch, mapping = machine(y=dims), parse_mapping(HEAD + "parfor M 2 F.x\n" + ONES)
+        assert idle_axes(NEST, arch, (), [mapping])
+        assert bool(idle_axes(NEST, arch, (), [mapping], compute_bound=False)) == found
+
+
 @given(cases())
 def test_only_unused_axes_with_something_left_out_are_warned_of(case):
     used = {(item.fanout, item.axis) for item in case.mapping.items if isinstance(item, ParFor)}

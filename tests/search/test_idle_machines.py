@@ -59,7 +59,8 @@ def test_no_axis_is_idle_in_silence(name, dataflow, layer):
     result = search(nest, arch, dataflow)
     warned = {idle.place for idle in result.warnings}
     assert sorted(warned) == [f"PE.{axis}" for axis in SAID.get((dataflow, layer), [])]
-    # of an axis that is idle without a word, everything that is left to unroll could be unrolled there
+    # of an axis that is idle without a word, everything that is left to unroll could be unrolled there; or something
+    # could, and other parts of the machine take more time
     flow = arch.dataflow(dataflow) if dataflow else ()
     told = resolve((*arch.constraints, *flow), nest, arch, strict=False)
     used = unrolled(nest, result.mapping)
@@ -67,11 +68,13 @@ def test_no_axis_is_idle_in_silence(name, dataflow, layer):
         for axis in fanout.axes:
             if f"{fanout.name}.{axis.name}" in warned or any(key[1] == axis.name for key in used):
                 continue
-            for dim, extent in nest.dims:
-                if math.prod(n for key, n in used.items() if key[2] == dim) < extent:
-                    assert dim in axis.takes(nest)
-                    assert all(dim in c.meant for c in told if isinstance(c, Only))
-                    assert not any(isinstance(c, Spatial) for c in told)
+            left = {d for d, n in nest.dims if math.prod(m for key, m in used.items() if key[2] == d) < n}
+            allowed = left & axis.takes(nest)
+            for c in told:
+                assert not isinstance(c, Spatial)
+                if isinstance(c, Only) and c.axis in (None, axis.name):
+                    allowed &= set(c.meant)
+            assert allowed == left or (allowed and result.cost.bottleneck != arch.compute.name)
 
 
 def test_a_product_runs_on_all_elements_of_the_documented_machine():

@@ -15,6 +15,7 @@ from mapper.arch import load_architecture
 from mapper.cost import count, evaluate
 from mapper.ir import LoopNest
 from mapper.mapping import Keep, Mapping, ParFor, footprints, violations
+from mapper.mapping.constraints import broken, resolve
 from validation import __main__ as command
 from validation import eyeriss_schedules
 from validation.eyeriss import report
@@ -331,6 +332,9 @@ def test_its_mapping_ships_as_a_schedule(layer: Published) -> None:
     arch, row = load_architecture(shipped.arch), predict(layer)
     assert violations(shipped.nest, arch, shipped.mapping) == []
     assert evaluate(shipped.nest, arch, shipped.mapping) == row.cost
+    flow = resolve(arch.dataflow("row_stationary"), shipped.nest, arch, strict=True)
+    assert len(flow) == len(arch.dataflow("row_stationary"))
+    assert broken(flow, shipped.nest, arch, shipped.mapping) == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["eyeris"], ["--write"]])
