@@ -44,24 +44,21 @@ class MissingFileError(InputError):
 def read_bytes(path: Path | str, most: int) -> bytes:
     """The content of a regular file of at most so many bytes.
 
-    Only the beginning of one that begins with a zero byte, as neither text nor a model does: a hole may have no end.
+    Of one that begins with a zero byte, as neither text nor a model does, no more than that: it may be one large hole.
 
     Raises MissingFileError where there is none, InputError where it is of another kind or larger, FileError where the
     system cannot read it.
     """
-    with problems(path, "read"):
-        descriptor = _opened(path)
-        try:
-            data = bytearray()
-            large = os.fstat(descriptor).st_size > most
-            while not large and not data.startswith(b"\0") and (part := os.read(descriptor, _CHUNK)):
-                data += part
-                large = len(data) > most  # some files do not say how large they are
-            if large:
-                raise InputError(f"cannot be read: it has more than {most:,} bytes", place=shown(path))
-            return bytes(data)
-        finally:
-            os.close(descriptor)
+    with problems(path, "read"), os.fdopen(_opened(path), "rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size <= most and os.pread(stream.fileno(), 1, 0) == b"\0":
+            return b"\0"
+        data = stream.readall() if 0 < size <= most else b""
+        while not size and len(data) <= most and (part := stream.read(_CHUNK)):  # which does not say how large it is
+            data += part
+        if max(size, len(data)) > most:
+            raise InputError(f"cannot be read: it has more than {most:,} bytes", place=shown(path))
+        return data
 
 
 @contextmanager

@@ -141,12 +141,17 @@ def check_external(proto: onnx.ModelProto, folder: Path) -> None:
     for tensor in proto.graph.initializer:
         if tensor.data_location == tensor.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-            root = folder.resolve()
-            if not location or "\0" in location or not (root / location).resolve().is_relative_to(root):
+            inside = location and "\0" not in location and _real(folder / location).is_relative_to(_real(folder))
+            if not inside:
                 raise InputError(
                     f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
                     hint="move it there",
                 )
+
+
+def _real(path: Path) -> Path:
+    """A path without links, as far as they do not lead in circles."""
+    return Path(os.path.realpath(path))
 
 
 def read_small(proto: onnx.ModelProto, folder: Path) -> str | None:

@@ -124,7 +124,7 @@ def test_what_is_no_file_is_not_read(odd, command, kind, request, mapper):
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("kind", ["pipe", "loop", "device", "long", "deep", "memory"])
+@pytest.mark.parametrize("kind", ["pipe", "loop", "device", "long", "deep"])
 @pytest.mark.parametrize("command", WRITERS)
 def test_what_is_no_file_is_not_written(odd, command, kind, mapper):
     found = mapper(*WRITERS[command](odd[kind]))

@@ -1,6 +1,7 @@
 """Whole models: totals, names, constants, data movement, shapes."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -361,6 +362,12 @@ def test_weights_outside_the_folder_are_refused(tmp_path):
         (inside / "case.onnx").write_bytes(stored.SerializeToString())
         with pytest.raises(InputError, match="not inside the model's folder"):
             load(str(inside / "case.onnx"))
+    (inside / "loop").symlink_to("loop")
+    os.mkfifo(inside / "pipe")
+    for location in ("loop", "pipe", "n" * 300):  # of which nothing is needed
+        stored.graph.initializer[0].external_data[0].value = location
+        (inside / "case.onnx").write_bytes(stored.SerializeToString())
+        assert load(str(inside / "case.onnx")).network.layers
 
 
 def test_missing_weights_are_named_when_they_are_needed(tmp_path):
