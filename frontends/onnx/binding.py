@@ -143,14 +143,20 @@ def binding_data(binding: Binding, names: Mapping[str, str]) -> dict[str, Any]:
             "transpose": list(result.perm),
             "shape": list(result.shape),
             **({"divisors": [list(each) for each in result.divisors]} if result.divisors else {}),
-            **({"alpha": result.alpha} if result.alpha != 1.0 else {}),
+            **({"alpha": number_data(result.alpha)} if result.alpha != 1.0 else {}),
             **({"bias": _bias_data(result, named(result.bias))} if result.bias is not None else {}),
         },
     }
 
 
+def number_data(value: float) -> float | str:
+    """A number, or, as documents have no others, the name of one that is not finite."""
+    return value if math.isfinite(value) else str(value)
+
+
 def _bias_data(result: Result, name: str) -> dict[str, Any]:
-    return {"value": name, "shape": list(result.bias_shape), **({"beta": result.beta} if result.beta != 1.0 else {})}
+    beta = {"beta": number_data(result.beta)} if result.beta != 1.0 else {}
+    return {"value": name, "shape": list(result.bias_shape), **beta}
 
 
 def binding_of(data: Mapping[str, Any], nest: LoopNest) -> Binding:
@@ -180,8 +186,8 @@ def binding_of(data: Mapping[str, Any], nest: LoopNest) -> Binding:
             tuple(row["reshape"]),
             tuple(row["transpose"]),
             tuple(row["shape"]),
-            alpha=row.get("alpha", 1.0),
-            beta=bias.get("beta", 1.0),
+            alpha=float(row.get("alpha", 1.0)),
+            beta=float(bias.get("beta", 1.0)),
             bias=bias.get("value"),
             bias_shape=tuple(bias.get("shape", ())),
             divisors=tuple(map(tuple, row.get("divisors", ()))),

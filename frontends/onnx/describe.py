@@ -6,13 +6,12 @@ such as a zero point, a scale or a bound, the value itself is told.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from frontends.onnx import graph
-from frontends.onnx.binding import Array, Binding, binding_data
+from frontends.onnx.binding import Array, Binding, binding_data, number_data
 from frontends.onnx.load import OnnxModel
 from frontends.onnx.region import Region
 from mapper.ir import Node
@@ -180,18 +179,13 @@ def _plain(value: Any) -> Any:
         case bool() | int() | str():
             return value
         case float():
-            return _number(value)
+            return number_data(value)
         case bytes():
             return value.decode("utf-8", "replace")
         case list() | tuple():
             items = [_plain(item) for item in value]
             return None if any(item is None for item in items) else items
     return None
-
-
-def _number(value: float) -> float | str:
-    """A number, or, as documents have no others, the name of one that is not finite."""
-    return value if math.isfinite(value) else str(value)
 
 
 def _constants(values: Iterable[tuple[str, _Home, str]]) -> Iterator[dict[str, Any]]:
@@ -218,7 +212,7 @@ def _array(array: Array) -> dict[str, Any]:
     from onnx import helper
 
     data = array if array.dtype.kind in "biuOSU" else array.astype("float64")  # which has every smaller float
-    items = [_number(item) if isinstance(item, float) else _text(item) for item in data.reshape(-1).tolist()]
+    items = [number_data(item) if isinstance(item, float) else _text(item) for item in data.reshape(-1).tolist()]
     return {"type": _type(helper.np_dtype_to_tensor_dtype(array.dtype)), "shape": list(array.shape), "data": items}
 
 

@@ -5,6 +5,7 @@ Models that are changed at random are among those of `tests/fuzzing`.
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from random import Random
 
@@ -21,6 +22,7 @@ from random_models import Draw, inputs
 from test_model_zoo import SMALL
 
 from frontends.onnx import OnnxModel, load
+from frontends.onnx.binding import binding_data, binding_of
 from mapper.errors import InputError, MapperError
 
 ZOO = [(case.build().SerializeToString(), case.dims) for case in SMALL.values()]
@@ -297,3 +299,19 @@ def test_loops_that_never_end(path):
         executed(
             found, inputs={"x": np.ones((2, 3), np.float32), "w": np.eye(3, dtype=np.float32), "trips": np.array(2**62)}
         )
+
+
+def test_numbers_that_are_not_finite_have_names_in_documents(path):
+    nodes = [node("Gemm", ["a", "b", "c"], ["y"], alpha=-np.inf, beta=np.inf)]
+    proto = model(nodes, {"a": (2, 3), "b": (3, 4), "c": (4,)}, ["y"])
+    found = read(proto.SerializeToString(), path)
+    assert found is not None
+    (binding,) = found.bindings.values()
+    told = json.loads(json.dumps(binding_data(binding, {}), allow_nan=False))
+    assert binding_of(told, found.network.layers[0].nest) == binding
+
+
+def test_more_inputs_than_the_definition_of_an_operator_has(path):
+    proto = bases.alone("AffineGrid", (1, 2, 3), (np.int64, (4,)), domain="", opset=20).proto()
+    proto.graph.node[0].input.append(proto.graph.node[0].input[0])
+    read(proto.SerializeToString(), path)

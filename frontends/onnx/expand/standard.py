@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from frontends.onnx import graph
 from frontends.onnx.expand.body import Body
 from frontends.onnx.fold import rename
+from frontends.onnx.shapes import condense
 
 if TYPE_CHECKING:
     import onnx
@@ -28,7 +29,10 @@ def function(body: Body) -> None:
         [ValueInfoProto(name=value) for value in wanted],
     )
     model = helper.make_model(alone, functions=[defined], opset_imports=defined.opset_import)
-    nodes = inliner.inline_local_functions(model).graph.node
+    try:
+        nodes = inliner.inline_local_functions(model).graph.node
+    except Exception as error:  # RuntimeError where there are more inputs than it has, and others: no common base
+        raise body.site.refuse(f"it does not fit its definition: {condense(str(error))}") from error
     body.nodes = [rename(part, lambda value: value if value in given else f"{body.prefix}{value}") for part in nodes]
     for part in _parts(body.nodes):
         part.name = part.name.partition(_CALL)[0]
