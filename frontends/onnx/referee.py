@@ -124,28 +124,37 @@ class _Process:
     def __init__(self) -> None:
         self._popen: subprocess.Popen[bytes] | None = None
         self._owner = 0
+        self._lock = threading.Lock()
 
     def ask(self, model: bytes) -> list[tuple[int, list[int]]]:
         """What it makes of a model; nothing if it crashes or takes too long."""
-        if self._popen is None or self._owner != os.getpid():  # a copy of this process must not share it
-            self._popen, self._owner = self._begin(), os.getpid()
-        popen = self._popen
+        with self._lock:
+            if self._popen is None or self._owner != os.getpid():  # a copy of this process must not share it
+                self._popen, self._owner = self._begin(), os.getpid()
+            timer = threading.Timer(SECONDS, self._popen.kill)
+            timer.start()
+            try:
+                answer = self._answer(self._popen, model)
+            except BaseException:  # Ctrl-C: what it still says is no answer to the next question
+                self._popen.kill()
+                self.end()
+                raise
+            finally:
+                timer.cancel()
+            if not answer.endswith(b"\n"):
+                self._popen.kill()
+                self.end()
+                return []
+            return list(json.loads(answer))
+
+    def _answer(self, popen: subprocess.Popen[bytes], model: bytes) -> bytes:
         assert popen.stdin is not None and popen.stdout is not None
-        timer = threading.Timer(SECONDS, popen.kill)
-        timer.start()
         try:
             popen.stdin.write(len(model).to_bytes(8, "big") + model)
             popen.stdin.flush()
-            answer = popen.stdout.readline()
-        except OSError:
-            answer = b""
-        finally:
-            timer.cancel()
-        if not answer.endswith(b"\n"):
-            popen.kill()
-            self.end()
-            return []
-        return list(json.loads(answer))
+            return popen.stdout.readline()
+        except OSError:  # it is gone
+            return b""
 
     def end(self) -> None:
         """End the process, if this one began it."""

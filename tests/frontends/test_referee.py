@@ -146,8 +146,12 @@ def test_large_nodes_are_not_run(tmp_path, monkeypatch):
         loaded(model(nodes, {"x": (20, 20)}, ["y"], domains=[MS]), tmp_path)
 
 
-def test_a_crash_is_nothing_known_and_no_crash_here():
-    """The process that runs nodes may die: the next one answers."""
+def test_a_crash_is_nothing_known_and_no_crash_here(monkeypatch):
+    """The process that runs nodes may die, or what asks be interrupted: the next one answers."""
+
+    def interrupted(popen, model):
+        raise KeyboardInterrupt
+
     proto = model([helper.make_node("Neg", ["x"], ["y"])], {"x": (2, 3)}, ["y"]).SerializeToString()
     asked = referee._Process()
     try:
@@ -156,6 +160,10 @@ def test_a_crash_is_nothing_known_and_no_crash_here():
         assert asked.ask(proto) == []
         assert asked.ask(proto) == [[TensorProto.FLOAT, [2, 3]]]
         assert asked.ask(b"no model") == []
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(asked, "_answer", interrupted)
+            asked.ask(proto)
+        assert asked._popen is None and asked.ask(proto) == [[TensorProto.FLOAT, [2, 3]]]
     finally:
         asked.end()
 
