@@ -37,7 +37,7 @@ def standard(body: Body) -> None:
         raise site.refuse(f"unknown qk_matmul_output_mode {mode}", "0 to 3 are known")
     weigh = Weigh(
         body,
-        told.get("scale", q.size**-0.5),
+        told.get("scale", q.scale),
         cap=float(told.get("softcap", 0)),
         precision=int(told.get("softmax_precision", 0)),
     )
@@ -144,6 +144,11 @@ class Heads:
         parted = body.reshape(value, batch, length, heads, width // heads)
         return cls(body("Transpose", parted, perm=[0, 2, 1, 3]), batch, heads, length, width // heads)
 
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied with unless a model says otherwise; of heads without elements they are 0."""
+        return max(self.size, 1) ** -0.5
+
     def after(self, body: Body, past: str | None) -> Heads:
         """This behind a value of before, if there is one."""
         if past is None:
@@ -224,7 +229,7 @@ class Weigh:
     def like(self) -> str:
         """An input that has the type of the scores: the first, or where that has integers the bias of the product."""
         first, *_ = self.body.site.inputs
-        return self.body.site.inputs[2] if self.body.region.shapes.dtype(first).kind in "iu" else first
+        return self.body.required(3)[2] if self.body.region.shapes.dtype(first).kind in "iu" else first
 
     def mask(self, mask: str | None, keys: int) -> None:
         """Apply a mask, of truth values or to be added; keys that it lacks are not seen."""
@@ -257,7 +262,7 @@ def _biased(body: Body, q: Heads, k: Heads, fresh: int, mask: str | None, bias: 
     """How com.microsoft weighs: keys that the mask excludes have a large negative bias, by `mask_filter_value`; as many
     keys as are `fresh` are at the positions of the queries if it is unidirectional."""
     told = body.site.attributes
-    weigh = Weigh(body, float(told.get("scale", 0)) or q.size**-0.5)
+    weigh = Weigh(body, float(told.get("scale", 0)) or q.scale)
     if mask is not None and (seen := _padding(body, mask, q, k)) is not None:
         excluded = weigh.constant(float(told.get("mask_filter_value", -10000)))
         weigh.biases.append(body("Where", seen, weigh.constant(0), excluded))

@@ -50,7 +50,7 @@ def attention(body: Body) -> None:
     body.result(1, k.value)
     body.result(2, v.value)
 
-    weigh = Weigh(body, float(told.get("scale", 0)) or q.size**-0.5, cap=float(told.get("softcap", 0)))
+    weigh = Weigh(body, float(told.get("scale", 0)) or q.scale, cap=float(told.get("softcap", 0)))
     if (bias := site.optional(10)) is not None:
         weigh.biases.append(bias)
     weigh.window(q, replace(k, length=length), before or 0, int(told.get("local_window_size", 0)) - 1, 0)
