@@ -147,7 +147,7 @@ class Heads:
     @property
     def scale(self) -> float:
         """What scores are multiplied with unless a model says otherwise; of heads without elements they are 0."""
-        return max(self.size, 1) ** -0.5
+        return float(max(self.size, 1) ** -0.5)
 
     def after(self, body: Body, past: str | None) -> Heads:
         """This behind a value of before, if there is one."""
