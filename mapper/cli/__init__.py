@@ -14,5 +14,7 @@ def main() -> None:
             from mapper.cli.app import app
 
             app(prog_name="mapper")
+    except KeyboardInterrupt:  # another one, while the first was being answered
+        raise SystemExit(interrupts.EXIT_INTERRUPTED) from None
     finally:
         interrupts.ignore()

@@ -183,15 +183,17 @@ main()
 """
 
 
-def interrupted(arguments, after):
-    """The exit code and what is on stderr where SIGINT comes to all processes so many seconds after main has begun."""
+def interrupted(arguments, after, *pauses):
+    """The exit code and what is on stderr where SIGINT comes to all processes so many seconds after main has begun, and
+    again after each pause."""
     child = subprocess.Popen(
         [sys.executable, "-c", MAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     try:
         assert child.stderr.read(1) == b"."
-        time.sleep(after)
-        os.killpg(child.pid, signal.SIGINT)
+        for pause in (after, *pauses):
+            time.sleep(pause)
+            os.killpg(child.pid, signal.SIGINT)
         _, err = child.communicate(timeout=60)
     finally:
         if child.poll() is None:
@@ -218,7 +220,8 @@ def test_interrupts_at_any_time_print_one_line_whatever_workers_do():
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(12):
-        code, err = interrupted(["compile", "survey/lenet5", "-a", "simple3", "-j", "2"], 3 * rng.random())
+        pauses = [rng.choice([0, 0.01, 0.1]) for _ in range(rng.choice([0, 0, 1, 2]))]
+        code, err = interrupted(["compile", "survey/lenet5", "-a", "simple3", "-j", "2"], 3 * rng.random(), *pauses)
         assert code in (0, 130)
         assert err == "" or (err.startswith("mapper: error: interrupted") and err.count("\n") == 1), err
 
