@@ -144,7 +144,8 @@ def estimate(kind: str, size_bits: int | None, width_bits: int, technology_nm: i
     """What a memory of a kind costs, each access moving `width_bits`.
 
     `size_bits` None is an unlimited DRAM, taken for one of 1 GiB. Results have three digits, of energies no finer than
-    0.1 fJ. Raises InputError for another kind, and outside of what the fit can be extrapolated to.
+    10 fJ, of those below 50 fJ than 1 fJ. Raises InputError for another kind, and outside of what the fit can be
+    extrapolated to.
     """
     if kind not in PARTS:
         raise InputError(f"no estimate for a memory of kind '{kind}'", hint=f"kinds: {', '.join(PARTS)}")
@@ -165,7 +166,7 @@ def estimate(kind: str, size_bits: int | None, width_bits: int, technology_nm: i
         return sum(law.at(technology_nm, size_bits, width_bits) for law in laws)
 
     cell = cell_leak_pw(technology_nm) if part.cells else 1.0
-    read, write = (_digits(total(laws), 4) for laws in (part.read, part.write))
+    read, write = (_digits(pj, 2 if pj >= 0.05 else 3) for pj in (total(part.read), total(part.write)))
     return Estimate(read, write, total(part.leak) * cell, _digits(total(part.area), 0), tuple(remarks))
 
 
@@ -181,11 +182,15 @@ def cell_leak_pw(nm: int) -> float:
     return float(CELL_LEAK_PW[below] ** (1 - share) * CELL_LEAK_PW[above] ** share)
 
 
-def leak_per_cycle(leak_pw: float, clock_hz: int) -> Fraction:
-    """pW as pJ per cycle, no finer than 1 aJ."""
-    return _digits(leak_pw / clock_hz, 6)
+def leak_per_cycle(leak_pw: float, clock_hz: int, instances: int = 1) -> Fraction:
+    """pW of an instance as pJ per cycle, of all instances together with three digits, no finer than 10 fJ."""
+    return _digits(leak_pw * instances / clock_hz, 2) / instances
 
 
 def _digits(value: float, decimals: int) -> Fraction:
-    """Three digits of a value, no finer than so many decimals: energies are exact fractions, and must stay short."""
-    return Fraction(f"{float(f'{value:.3g}'):.{decimals}f}")
+    """Three digits of a value, no finer than so many decimals.
+
+    Energies are exact, and the search counts them in integers: a hundredth of a pJ leaves room for 10^10 operations.
+    """
+    places = min(decimals, 2 - math.floor(math.log10(value)))
+    return Fraction(round(value, places)).limit_denominator(10**decimals)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from math import prod
 from typing import Any
 
 from mapper.arch.architecture import ALL_ROLES, Axis, Basis, Compute, FanOut, Level, Memory, Origin, Widths
@@ -315,12 +316,15 @@ class Levels:
         self, keys: Keys, name: str, guess: Estimate
     ) -> tuple[Fraction, Fraction, Fraction, Fraction | None]:
         """Read, write, leakage and area, each stated or estimated, noting where they come from."""
-        leak = leak_per_cycle(guess.leak_pw, self.clock) if self.clock else Fraction(0)
+        instances = prod(level.size for level in self.found if isinstance(level, FanOut))
+        leak = leak_per_cycle(guess.leak_pw, self.clock, instances) if self.clock else Fraction(0)
         found = {"read": guess.read, "write": guess.write, "leak": leak, "area": guess.area_um2}
         units = {"read": "pJ", "write": "pJ", "leak": "pJ/cycle", "area": "um2"}
         for action, value in found.items():
             if action not in keys and (action != "leak" or self.clock):
-                self._from(name, action, f"{float(value):g} {units[action]}", Basis.ESTIMATED, ", ".join(guess.remarks))
+                self._from(
+                    name, action, f"{float(value):.3g} {units[action]}", Basis.ESTIMATED, ", ".join(guess.remarks)
+                )
         stated = {action: self._stated(keys, action, name) for action in ("read", "write") if action in keys}
         area = self._area(keys, name) if "area" in keys else guess.area_um2
         leak = self._leak(keys, name) if "leak" in keys else leak

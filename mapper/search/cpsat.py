@@ -181,7 +181,7 @@ class Search:
             raise InputError(
                 f"the energies have too many digits for the objective {self.objective} of this layer",
                 place=self.arch.name,
-                hint="round them",
+                hint="round them, or leave leakage out" if self.arch.leak_energy else "round them",
             )
         match self.objective:
             case Objective.ENERGY:

