@@ -85,7 +85,7 @@ class EnergyTable:
             most = max(row.size_bits or 0 for row in rows)
             asked = "an unlimited one" if size_bits is None else f"{size_bits} bits"
             problem = f"table {self.name} has '{kind}' up to {most} bits only, not {asked}"
-            raise InputError(problem, hint="state the energy in the spec")
+            raise InputError(problem, hint="state the energy in the spec, or have it estimated: energy: estimated")
         smallest = min((row.size_bits for row in fitting if row.size_bits is not None), default=None)
         alike = [row for row in fitting if row.size_bits == smallest]
         row = min(alike, key=lambda row: (_ratio(row.width_bits or width_bits, width_bits), -(row.width_bits or 0)))
