@@ -69,6 +69,7 @@ GOOD = {
     "Objective": {"value": "edp"},
     "Factors": {"value": "perfect"},
     "Status": {"value": "optimal"},
+    "Engine": {"value": "auto"},
 }
 RESULTS = {
     "BatchCost", "Breakdown", "Compiled", "Cost", "Counts", "Explanation", "Point", "Progress", "Result", "Statistics",
