@@ -193,14 +193,21 @@ def _sequences() -> Base:
 
 @cache
 def quick() -> tuple[Base, ...]:
-    """All but the node tests."""
-    zoo = [Base(case.build().SerializeToString(), case.dims) for case in SMALL.values()]
+    """Operators, control flow, functions, sequences."""
     flow = [_loop(3), _loop(None), _scan(), _if(), _function(), _sequences()]
-    return (*zoo, *operators(), *flow, *flow, *flow)
+    return (*operators(), *flow, *flow, *flow)
+
+
+@cache
+def zoo() -> tuple[Base, ...]:
+    """The models of the zoo, which have many nodes."""
+    return tuple(Base(case.build().SerializeToString(), case.dims) for case in SMALL.values())
 
 
 def small(random: Random) -> Base:
-    """One of these, or of random operators that fit."""
+    """One of these, the zoo's seldom, or of random operators that mostly fit."""
+    if random.randint(0, 39) == 39:
+        return random.choice(zoo())
     if random.randint(0, 2):
         return random.choice(quick())
     drawn = Draw(random, right=random.choice((0, 20, 60))).model(random.randint(1, 6))

@@ -76,7 +76,7 @@ def read_yaml(text: str) -> Any:
 
 def written(data: Any, random: Random) -> str:
     """Plain data as YAML or JSON; as JSON where it has no YAML form."""
-    if random.randint(0, 1):
+    if random.randint(0, 3):
         return json.dumps(data)
     try:
         return yaml(data)
@@ -154,9 +154,19 @@ def schedules() -> tuple[Schedule, ...]:
     )
 
 
+@cache
+def schedules_data() -> tuple[Any, ...]:
+    return tuple(json.loads(json.dumps(schedule_data(each))) for each in schedules())
+
+
+@cache
+def schedules_text(write: Callable[[Schedule], str]) -> tuple[str, ...]:
+    return tuple(map(write, schedules()))
+
+
 def draw_schedule(random: Random) -> str:
-    data = json.loads(json.dumps(schedule_data(random.choice(schedules()))))
-    others = tuple(json.loads(json.dumps(schedule_data(each))) for each in schedules())
+    others = schedules_data()
+    data = dict(random.choice(others))
     if random.random() < 0.5:  # without what follows from the rest, a change may make another schedule
         data["layer"] = {key: data["layer"][key] for key in ("name", "nest")}
         follows = ("extent", "pieces", "tile", "elements")
@@ -165,8 +175,7 @@ def draw_schedule(random: Random) -> str:
 
 
 def draw_schedule_text(random: Random) -> str:
-    write = random.choice((to_yaml, to_yaml, to_json))
-    texts = tuple(map(write, schedules()))
+    texts = random.choice((schedules_text(to_yaml), schedules_text(to_yaml), schedules_text(to_json)))
     return spoilt_text(random.choice(texts), random, texts)
 
 
