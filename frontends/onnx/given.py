@@ -89,8 +89,9 @@ def _fix(source: onnx.GraphProto, value: onnx.ValueInfoProto, number: float) -> 
         raise InputError(f"input {value.name} is of text, which is no number")
     try:
         with np.errstate(all="ignore"):
-            one = np.array(number).astype(dtype)
-    except OverflowError:  # of integers beyond 64 bits
+            # integers beyond 64 bits are objects to numpy, which not every type is made of
+            one = np.array(number if abs(number) < 2**63 else float(number)).astype(dtype)
+    except OverflowError:  # of integers beyond all floats
         one = None
     if one is None or one.item() != number:
         raise InputError(f"input {value.name} is of {dtype}, which has no {number:g}")

@@ -236,8 +236,9 @@ def test_phases_of_what_has_no_outputs(path):
 
 def test_a_value_beyond_64_bits(path):
     proto = model([node("Cast", ["n"], ["y"], to=TensorProto.FLOAT)], {"n": ()}, ["y"])
-    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
-    assert "has no 1e+30" in refused(proto, path, values={"n": 10**30})
+    for kind in (TensorProto.INT64, TensorProto.BFLOAT16, TensorProto.FLOAT16, TensorProto.BOOL):
+        proto.graph.input[0].type.tensor_type.elem_type = kind
+        assert "has no 1e+30" in refused(proto, path, values={"n": 10**30})
 
 
 def test_an_output_stated_with_another_rank(path):
