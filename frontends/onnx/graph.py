@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes as Python values; strings decoded, tensors and graphs as protos."""
+    """The attributes as Python values; strings decoded, tensors and graphs as protos. An empty list is as good as none,
+    and no node can be made of one, as its elements have no type."""
     from onnx import helper
 
     values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    values = {k: v for k, v in values.items() if not isinstance(v, list) or v}
     return {k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 

@@ -316,3 +316,21 @@ def test_more_inputs_than_the_definition_of_an_operator_has(path):
     proto = bases.alone("AffineGrid", (1, 2, 3), (np.int64, (4,)), domain="", opset=20).proto()
     proto.graph.node[0].input.append(proto.graph.node[0].input[0])
     read(proto.SerializeToString(), path)
+
+
+def test_lists_without_elements(path):
+    """Pads and strides of a convolution, plain and between nodes that quantise, that are there and empty."""
+    bits = {"s": np.float32(0.1), "z": np.uint8(3), "w": np.full((2, 3, 1, 1), 5, np.uint8)}
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["a"]),
+        node("DequantizeLinear", ["w", "s", "z"], ["v"]),
+        node("Conv", ["a", "v"], ["c"]),
+        node("QuantizeLinear", ["c", "s", "z"], ["y"]),
+    ]
+    proto = model(nodes, {"x": (1, 3, 4, 4)}, ["y"], constants=bits)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.UINT8
+    for name in ("pads", "strides"):
+        proto.graph.node[2].attribute.add(name=name, type=onnx.AttributeProto.INTS)
+    found = read(proto.SerializeToString(), path)
+    assert found is not None and [layer.nest.macs for layer in found.network.layers] == [4 * 4 * 2 * 3]

@@ -43,7 +43,6 @@ class Body:
         """Add a node; the name of its output, or of the first of several, which `last` lists."""
         from onnx import helper
 
-        attributes = {k: v for k, v in attributes.items() if v != []}  # as good as none, and of no type
         made = [self.named(f"{op}_{len(self.nodes)}" + (f".{i}" if i else "")) for i in range(outputs)]
         node = helper.make_node(op, [value or "" for value in inputs], made, name=name, **attributes)
         self.nodes.append(node)
