@@ -41,7 +41,7 @@ def relative_error(ours: Array, theirs: Array) -> float:
     error = largest_error(ours, theirs)
     if not _numeric(theirs):
         return error
-    values = theirs.astype(np.float64)
+    values = _unbounded(theirs)
     scale = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
     return error / scale if scale else (float("inf") if error else 0.0)
 
@@ -104,11 +104,22 @@ def largest_error(ours: Array, theirs: Array) -> float:
     return float("inf") if apart is None else float(apart.max(initial=0.0))
 
 
+def _unbounded(array: Array) -> Array:
+    """The same as doubles, with infinities for the largest numbers of a type of floats."""
+    wide = array.astype(np.float64)
+    if array.dtype.kind == "f":
+        wide[np.abs(wide) == float(np.finfo(array.dtype).max)] *= np.inf
+    return wide
+
+
 def distances(ours: Array, theirs: Array) -> Array | None:
-    """|ours - theirs| by element, 0 where both are the same infinity or no number; None if they cannot be compared."""
+    """|ours - theirs| by element, 0 where both are the same infinity or no number; None if they cannot be compared.
+
+    The largest number of a type stands for infinity, as in masks.
+    """
     if ours.shape != theirs.shape or not _numeric(theirs):
         return None
-    ours, theirs = (array.astype(np.float64) for array in (ours, theirs))
+    ours, theirs = (_unbounded(array) for array in (ours, theirs))
     finite = np.isfinite(ours) & np.isfinite(theirs)
     if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
         return None

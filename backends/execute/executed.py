@@ -87,11 +87,14 @@ class Found:
 
 
 class Executed(Walk):
-    """Layers through their mappings; `record` has what ONNX Runtime drew and where it jumped."""
+    """Layers through their mappings; `record` has what ONNX Runtime drew and where it jumped, `again` is what another
+    walk makes of a value of the model's own graph."""
 
-    def __init__(self, site: Site, plan: Plan, record: Record, found: Found) -> None:
+    def __init__(
+        self, site: Site, plan: Plan, record: Record, found: Found, again: Callable[[str, Walk], Array]
+    ) -> None:
         super().__init__(site)
-        self.plan, self.record, self.found = plan, record, found
+        self.plan, self.record, self.found, self.again = plan, record, found, again
         self.halfway: dict[str, Array] = {}
         """Of quantised parts, which elements may as well be one step off."""
 
@@ -183,17 +186,29 @@ class Executed(Walk):
             return found
         inputs, theirs = self.record.jumps[key]
         apart = sum(_apart(found[name], theirs[name]) for name in wanted if name in theirs)
-        if not apart or not self._agree(region, values, inputs):
+        if not apart:
             return found
-        if "Quantize" in node.op_type and not all(_one_step(found[name], theirs[name]) for name in wanted):
+        narrow = narrowest(region, inputs)
+        others = [name for name in inputs if disagreement(values[name], inputs[name], narrow) is not None]
+        if others and not self._all_ill_conditioned(region, node, values, inputs, others):
+            return found
+        one_step = others or all(_one_step(found[name], theirs[name]) for name in wanted)
+        if "Quantize" in node.op_type and not one_step:
             return found
         self.found.steps += apart
         return theirs
 
-    def _agree(self, region: Region, values: Arrays, inputs: Arrays) -> bool:
-        """Whether the inputs of a node are those that ONNX Runtime had."""
-        narrow = narrowest(region, inputs)
-        return all(disagreement(values[name], theirs, narrow) is None for name, theirs in inputs.items())
+    def _all_ill_conditioned(
+        self, region: Region, node: onnx.NodeProto, values: Arrays, inputs: Arrays, names: list[str]
+    ) -> bool:
+        """Whether these inputs of a node are not those that ONNX Runtime had because they are ill-conditioned."""
+        if region is not self.site.model.region:
+            return False
+        place = graph.place(node)
+        return all(
+            self._ill_conditioned(f"input {name} of {place}", values[name], inputs[name], partial(self.again, name))
+            for name in names
+        )
 
     def _note_halfway(self, node: onnx.NodeProto, values: Arrays) -> None:
         scale = values[node.input[1]]

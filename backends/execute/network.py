@@ -69,25 +69,28 @@ def verify_network(
     def run(walk: Walk) -> Arrays:
         return walk.region(region, nodes, values, fixed, outputs)
 
+    def again(value: str, walk: Walk) -> Array:
+        return walk.region(region, nodes, values, fixed, [value])[value]
+
     record = Record()
     refereed = run(Refereed(site, record))
     found.uncompared |= record.sized
     whole = _by_itself(site, nodes, values, outputs, fixed, record, found)
     plan = Plan(arch, mappings, expected, execute or _counting_executor(), on_layer)
-    walk = Executed(site, plan, record, found)
+    walk = Executed(site, plan, record, found, again)
     ours = run(walk)
     apart: list[Check] = []
     for value in outputs:
         narrow = narrowest(region, [value])
-        again = partial(lambda value, walk: run(walk)[value], value)
+        once_more = partial(again, value)
         if value in whole:
             wiring = f"wiring of output {value}"
-            walk.compare(wiring, refereed[value], whole[value], narrow, again, found.wiring)
+            walk.compare(wiring, refereed[value], whole[value], narrow, once_more, found.wiring)
             if wiring in found.ill_conditioned:
                 apart = apart or list(_apart(site, nodes, values, fixed, record))
                 found.wiring |= {check.name: check for check in apart}
         theirs, compared = whole.get(value, refereed[value]), value in whole
-        walk.compare(f"output {value}", ours[value], theirs, narrow, again, refereed=compared)
+        walk.compare(f"output {value}", ours[value], theirs, narrow, once_more, refereed=compared)
     return Verification(
         tuple(found.layers.values()),
         tuple(found.others.values()),

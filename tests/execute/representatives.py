@@ -10,6 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
+INT32, INT64, UINT8 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8
+
 
 class Graph:
     """A graph, written node by node: `graph(op, *inputs)` is the name of what it makes."""
@@ -46,9 +49,9 @@ class Graph:
         return str(path)
 
 
-def text_classifier(folder: Path, *, length: int = 16, width: int = 16, depth: int = 10) -> str:
+def text_classifier(folder: Path, *, length: int = 16, width: int = 16, depth: int = 10, parity: bool = False) -> str:
     """Bytes as one-hot vectors and layers behind LayerNorm as E[x^2] - E[x]^2, which cancels where features are alike:
-    as those of the bytes 0 and 1 are."""
+    as those of the bytes 0 and 1 are. `parity`: of the hundredths of its scores, which jumps as often as can be."""
     rng, graph = np.random.default_rng(7), Graph()
     table = rng.standard_normal((256, width))
     table[:2] = 100 + 0.02 * table[:2]
@@ -66,11 +69,11 @@ def text_classifier(folder: Path, *, length: int = 16, width: int = 16, depth: i
         weight = graph.constant(rng.standard_normal((width, width)) / width**0.5)
         x = graph("Add", x, graph("Relu", graph("MatMul", normal, weight)))
     y = graph("MatMul", graph("ReduceMean", x, axes=[1], keepdims=0), graph.constant(rng.standard_normal((width, 4))))
-    return graph.save(folder / "text_classifier.onnx", {"text": (TensorProto.INT64, (1, length))}, y)
-
-
-FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
-INT32, INT64, UINT8 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT8
+    if parity:
+        hundredths = graph("Cast", graph("Mul", y, graph.constant(100)), to=INT64)
+        y = graph("Mod", hundredths, graph.constant(2, np.int64))
+    kind = INT64 if parity else FLOAT
+    return graph.save(folder / "text_classifier.onnx", {"text": (INT64, (1, length))}, y, kind)
 
 
 def rounding_tie(folder: Path) -> str:

@@ -279,6 +279,10 @@ def test_relative_error():
     assert relative_error(np.array([np.nan, -4.0]), theirs) == np.inf
     assert relative_error(np.zeros(2), np.zeros(2)) == 0.0
     assert relative_error(np.ones(2), np.zeros(2)) == np.inf
+    lowest = np.array([np.finfo(np.float32).min, 1], np.float32)
+    assert relative_error(np.array([-np.inf, 1], np.float32), lowest) == 0.0
+    assert relative_error(np.array([np.inf, 1], np.float32), lowest) == np.inf
+    assert relative_error(np.array([0, 1], np.float32), lowest) == np.inf
 
 
 def test_a_missing_mapping_is_named(small):

@@ -67,6 +67,13 @@ def test_what_cancels_is_ill_conditioned(tmp_path: Path):
     assert all(check.relative_error < TOLERANCE for check in found.wiring)
 
 
+def test_what_jumps_behind_it_follows_onnxruntime(tmp_path: Path):
+    found = verify(load(kinds.text_classifier(tmp_path, parity=True)), inputs=CANCELLING)
+    assert found.passed, found.failure
+    (seen,) = found.ill_conditioned
+    assert seen.name.startswith("input Mul_") and " of Cast node " in seen.name and found.steps
+
+
 def test_an_unknown_distance_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """ONNX Runtime and `onnx` have no operator of these in double precision."""
 
