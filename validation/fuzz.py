@@ -10,7 +10,8 @@ from validation.markdown import bullets, page, paragraph, table
 
 RECORD = Path(__file__).parents[1] / "tests" / "data" / "fuzz.csv"
 STRUCTURAL = frozenset(
-    {"energy tables as data", "models", "node tests", "random models", "schedules as data", "specs as data"}
+    {"energy tables as data", "folders", "models", "models compiled", "node tests", "random models"}
+    | {"schedules as data", "specs as data"}
 )
 TARGET = 10**6
 
@@ -18,9 +19,11 @@ INPUTS = (
     """*models*: small models of every sort (those of the zoo, operators of ONNX Runtime, bodies, functions, random
     operators) with one to five changes of attributes, operands, operators, bodies, functions, types, constants and
     versions; *random models*: operators drawn at random, with one thing wrong; *node tests*: the same changes to the
-    node tests of the ONNX standard; *as bytes*: bytes replaced, put in, left out.""",
+    node tests of the ONNX standard; *as bytes*: bytes replaced, put in, left out; *compiled*: what is small enough is
+    compiled, executed and compared with ONNX Runtime too.""",
     """*as data*: parts of a document that are gone, twice, elsewhere, or of another type, written as YAML or JSON;
-    *as text* and the others: characters, words, numbers and lines.""",
+    *as text* and the others: characters, words, numbers and lines; *folders*: a file or two of a compilation, verified.
+    """,
     """What is read is used: a network is printed, read back and its inventory taken, a mapping is evaluated, a spec
     gets the mapspace of two layers.""",
 )

@@ -62,14 +62,16 @@ def attempt(kind: Kind, seed: int) -> bool:
 @contextmanager
 def _time_limit() -> Iterator[None]:
     """First as an exception; what does not come back to Python to raise it is ended by the kernel."""
+    before = resource.getrlimit(resource.RLIMIT_CPU)
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     signal.signal(signal.SIGPROF, _too_long)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 2 * SECONDS, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 2 * SECONDS, before[1]))
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, before)
 
 
 def _too_long(number: int, frame: Any) -> None:
