@@ -23,7 +23,7 @@ TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2}
 
 def tolerance(dtype: np.dtype[Any], narrowest: str | None = None) -> float:
     """The relative error that passes for values of a type, if the `narrowest` float on the way to them is of that."""
-    if dtype.kind != "f" and dtype.name not in TOLERANCES:
+    if not is_real(dtype):
         return 0.0
     return max(TOLERANCES.get(dtype.name, TOLERANCE), TOLERANCES.get(narrowest or "", TOLERANCE))
 
@@ -107,7 +107,7 @@ def largest_error(ours: Array, theirs: Array) -> float:
 def _unbounded(array: Array) -> Array:
     """The same as doubles, with infinities for the largest numbers of a type of floats."""
     wide = array.astype(np.float64)
-    if array.dtype.kind == "f":
+    if is_real(array.dtype) and array.dtype.kind == "f":
         wide[np.abs(wide) == float(np.finfo(array.dtype).max)] *= np.inf
     return wide
 
