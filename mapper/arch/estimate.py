@@ -43,7 +43,7 @@ class Law:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `least` to `most` the fit has points; outside of that, up to a `margin`, it is extrapolated."""
+    """From `least` to `most` a law holds: it has points there, or is linear; up to a `margin` beyond, it is extrapolated."""
 
     what: str
     unit: str
@@ -57,7 +57,7 @@ class Range:
             return None
         span = f"{self.least:,} to {self.most:,} {self.unit}"
         if not self.least <= value * self.margin or not value <= self.most * self.margin:
-            problem = f"no estimate for a {self.what} of {value:,} {self.unit}: the fit has points from {span}"
+            problem = f"no estimate for a {self.what} of {value:,} {self.unit}: the formula holds from {span}"
             raise InputError(problem, hint="state read, write, leak and area")
         return f"the {self.what} is outside of {span}"
 

@@ -70,9 +70,9 @@ def test_leakage_per_cycle():
     [
         (("flash", 2**20, 64, 45), "no estimate for a memory of kind 'flash' (kinds: sram, rf, dram)"),
         (("sram", None, 64, 45), "no estimate for an unlimited 'sram' (give it a size)"),
-        (("sram", 2**20, 64, 7), "no estimate for a technology of 7 nm: the fit has points from 22 to 90 nm"),
-        (("sram", 2**33, 64, 28), "a size of 8,589,934,592 bits: the fit has points from 2,048 to 1,073,741,824 bits"),
-        (("sram", 2**20, 4, 28), "no estimate for a width of 4 bits: the fit has points from 32 to 1,024 bits"),
+        (("sram", 2**20, 64, 7), "no estimate for a technology of 7 nm: the formula holds from 22 to 90 nm"),
+        (("sram", 2**33, 64, 28), "a size of 8,589,934,592 bits: the formula holds from 2,048 to 1,073,741,824 bits"),
+        (("sram", 2**20, 4, 28), "no estimate for a width of 4 bits: the formula holds from 32 to 1,024 bits"),
         (("sram", 2**11, 64, 28), "no estimate for an SRAM of 2,048 bits accessed 64 at a time (an SRAM has at least"),
         (("rf", 2**20, 16, 28), "no estimate for a size of 1,048,576 bits"),
     ],
