@@ -43,7 +43,7 @@ class Law:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `least` to `most` a law holds: it has points there, or is linear; up to a `margin` beyond, it is extrapolated."""
+    """From `least` to `most` a law has points or is linear; up to a `margin` beyond it is extrapolated."""
 
     what: str
     unit: str
