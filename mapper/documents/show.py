@@ -91,7 +91,7 @@ def result_html(result: Result) -> str:
             for p in result.front
         ]
         front = _table(("energy", "cycles", "utilisation"), points)
-    return f"<p>{escape(result_text(result))}</p>{front}{_counts(result.cost)}"
+    return f"<p>{escape(result_text(result))}</p>{_warnings(result.warnings)}{front}{_counts(result.cost)}"
 
 
 def compiled_html(compiled: Compiled) -> str:
@@ -100,7 +100,12 @@ def compiled_html(compiled: Compiled) -> str:
     columns = ("name", "op", "times", "dims", "status", "operations", "cycles", "bottleneck", "dram_bytes")
     nodes = [[*(row.get(column) for column in columns), energy_text(row["energy"], unit)] for row in node_rows(data)]
     head = "".join(f"<p>{escape(text)}</p>" for text in (compiled_text(compiled), rates(compiled)) if text)
+    head += _warnings(compiled.warnings)
     return f"{head}{_table(('where it goes', ''), where(data))}{_table((*columns, 'energy'), nodes)}"
+
+
+def _warnings(found: Iterable[object]) -> str:
+    return "".join(f"<p>warning: {escape(str(warning))}</p>" for warning in found)
 
 
 def _counts(cost: Cost) -> str:

@@ -87,6 +87,7 @@ def test_a_product_runs_on_all_elements_of_the_documented_machine():
     result = search(nest, replace(arch, dataflows=(("named", tuple(flow)),)), "named")
     assert math.prod(unrolled(nest, result.mapping).values()) == 16
     assert list(map(str, result.warnings)) == ["axis PE.y is idle: 'PE.y only C' leaves out M, N and K"]
+    assert "<p>warning: axis PE.y is idle: " in result._repr_html_()
 
 
 NAMES = {
