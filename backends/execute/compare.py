@@ -106,7 +106,7 @@ def largest_error(ours: Array, theirs: Array) -> float:
 
 def _unbounded(array: Array) -> Array:
     """The same as doubles, with infinities for the largest numbers of a type of floats."""
-    wide = array.astype(np.float64)
+    wide = np.array(array, np.float64)
     if is_real(array.dtype) and array.dtype.kind == "f":
         wide[np.abs(wide) == float(np.finfo(array.dtype).max)] *= np.inf
     return wide
