@@ -97,7 +97,9 @@ def _inferred(proto: onnx.ModelProto, given: Mapping[str, tuple[int, ...]]) -> t
     proto.graph.initializer.extend(weights.initializer)
     proto.graph.sparse_initializer.extend(weights.sparse_initializer)
     shapes = table(proto.graph, shapes.doubt)
-    for name, remark in stated.remarks(shapes, said).items():
+    folded = graph.constants(proto.graph)  # nobody looks at what is stated of them
+    made = {value for node in proto.graph.node for value in node.output} - folded
+    for name, remark in stated.remarks(shapes, {name: kind for name, kind in said.items() if name in made}).items():
         remarks[name] = "; ".join(filter(None, (remarks.get(name), remark)))
     return proto, replace(shapes, sources=sources, remarks=remarks, bounds=bounds(proto, shapes))
 

@@ -52,6 +52,14 @@ def test_a_shape_that_contradicts_is_reported_once_and_not_believed(stated, rema
     assert remark is None or remark in notes[0]
 
 
+def test_what_is_stated_of_a_constant_does_not_hide_another(tmp_path):
+    nodes = [node("Neg", ["w"], ["v"]), node("Relu", ["x"], ["r"]), node("MatMul", ["r", "v"], ["y"])]
+    for rows in (8, 8000):  # folded, and left to be computed
+        proto = model(nodes, {"x": (4, rows)}, ["y"], constants={"w": np.ones((rows, 5), np.float32)})
+        network = loaded(stating(proto, v=(7, 5), r=(1, rows)), tmp_path).network
+        assert [n.name for n in network.nodes if n.note] == ["r"]
+
+
 def test_a_type_that_contradicts_is_not_believed(tmp_path):
     """The width of what is moved follows from the input."""
     network = loaded(stating(chain(), TensorProto.FLOAT16, r=(4, 16, 8)), tmp_path).network
