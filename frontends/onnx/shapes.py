@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,13 @@ class Shapes:
         """The shape; InputError that names the tensor and the dimension if it is unknown."""
         dims = self.dims.get(name)
         if dims is None:
-            raise self._unknown(f"the shape of tensor {name} is unknown")
+            raise self._unknown(name, f"the shape of tensor {name} is unknown")
         for axis, n in enumerate(dims):
             if not isinstance(n, int):
                 # inference makes symbols of its own
                 given = any(n in self.dims.get(value, ()) for value in self.inputs)
                 what = f"its dimension {axis} is " + (f"the symbol '{n}'" if given and n != "?" else "unknown")
-                raise self._unknown(f"the shape of tensor {name} is needed and {what}")
+                raise self._unknown(name, f"the shape of tensor {name} is needed and {what}")
         return tuple(n for n in dims if isinstance(n, int))
 
     def elements(self, name: str) -> int:
@@ -91,21 +92,27 @@ class Shapes:
         except KeyError:  # a damaged file
             raise InputError(f"{name} is of type {self.types[name]}, which ONNX does not have") from None
 
-    def _unknown(self, message: str) -> InputError:
-        unsized = {name: self.dims[name] for name in self.inputs if name in self.dims and not self.known(name)}
+    def _unknown(self, name: str, message: str) -> InputError:
+        unsized = {each: self.dims[each] for each in self.inputs if each in self.dims and not self.known(each)}
         shapes = [
-            f"{name}={'x'.join(str(n) if isinstance(n, int) else '1' for n in dims)}"
-            for name, dims in unsized.items()
+            f"{each}={'x'.join(str(n) if isinstance(n, int) else '1' for n in dims)}"
+            for each, dims in unsized.items()
             if "?" in dims
         ]
         symbols = dict.fromkeys(n for dims in unsized.values() if "?" not in dims for n in dims if isinstance(n, str))
         options = [f"--shape {quote(shape)}" for shape in shapes]
         options += [f"--dim {quote(f'{symbol}=1')}" for symbol in symbols]
-        if not options:  # what is open then depends on what is computed, or on an operator that nobody knows
-            largest = ((name, "N1xN2x.." if dims is None else text(dims)) for name, dims in self.bounds.items())
-            options = [f"--shape {quote(f'{name}={dims}')}" for name, dims in largest][:1]
+        more = ""
+        if (
+            not options and self.bounds
+        ):  # it depends on what is computed, or on an operator that inference does not know
+            value = name if name in self.bounds else next(iter(self.bounds))
+            largest = self.bounds[value]
+            options = [f"--shape {quote(f'{value}=' + ('N1xN2x..' if largest is None else text(largest)))}"]
+            if find_spec("onnxruntime") is None:
+                more = "; ONNX Runtime may know it: pip install 'tilewright[verify]'"
         doubt = f"; ONNX shape inference says: {self.doubt}" if self.doubt else ""
-        return InputError(message + doubt, hint=f"give it, for example: {' '.join(options)}" if options else None)
+        return InputError(message + doubt, hint=f"give it, for example: {' '.join(options)}{more}" if options else None)
 
 
 def is_known(dims: Dims | None) -> bool:

@@ -168,6 +168,17 @@ def test_a_crash_is_nothing_known_and_no_crash_here(monkeypatch):
         asked.end()
 
 
+def test_without_onnx_runtime_it_is_said_that_it_may_know(tmp_path, monkeypatch):
+    """It is an extra: what it knows is not known without it, but for operators whose definition is here."""
+    for module in ("frontends.onnx.referee", "frontends.onnx.shapes"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
+    referee._run.cache_clear()
+    nodes = [helper.make_node("Trilu", ["x"], ["y"], domain=MS)]
+    with pytest.raises(InputError, match=r"--shape y=N1xN2x\.\.; ONNX Runtime may know it: pip install"):
+        loaded(model(nodes, {"x": (4, 4)}, ["y"], domains=[MS]), tmp_path)
+    referee._run.cache_clear()
+
+
 @pytest.mark.slow
 def test_shapes_of_what_onnx_tests_itself_with(tmp_path):
     """A draw of the single nodes that ONNX's own tests run: each known shape is that of the expected output."""
