@@ -9,7 +9,7 @@ docs/verification.md says what is compared with what, and how much difference pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ def verify_network(
     plan = Plan(arch, mappings, expected, execute or _counting_executor(), on_layer)
     walk = Executed(site, plan, record, found, again)
     ours = run(walk)
-    apart: list[Check] = []
+    apart = False
     for value in outputs:
         narrow = narrowest(region, [value])
         once_more = partial(again, value)
@@ -87,10 +87,11 @@ def verify_network(
             wiring = f"wiring of output {value}"
             walk.compare(wiring, refereed[value], whole[value], narrow, once_more, found.wiring)
             if wiring in found.ill_conditioned:
-                apart = apart or list(_apart(site, nodes, values, fixed, record))
-                found.wiring |= {check.name: check for check in apart}
+                apart = True
         theirs, compared = whole.get(value, refereed[value]), value in whole
         walk.compare(f"output {value}", ours[value], theirs, narrow, once_more, refereed=compared)
+    if apart:
+        _add_each(site, nodes, values, fixed, record, found)
     return Verification(
         tuple(found.layers.values()),
         tuple(found.others.values()),
@@ -103,27 +104,32 @@ def verify_network(
     )
 
 
-def _apart(
-    site: Site, nodes: list[onnx.NodeProto], values: Arrays, fixed: frozenset[str], record: Record
-) -> Iterator[Check]:
-    """Each node walked on its own, on what ONNX Runtime gives it when it runs the whole model, against what it makes
-    of it there: no error grows on the way from one to the next."""
+def _add_each(
+    site: Site, nodes: list[onnx.NodeProto], values: Arrays, fixed: frozenset[str], record: Record, found: Found
+) -> None:
+    """Check each node, walked on its own on what ONNX Runtime gives it when it runs the whole model, against what it
+    makes of it there: no error grows on the way from one to the next."""
     region = site.model.region
     drawn = {name: array for draws in record.draws.values() for name, array in draws.items()}
     rest = [node for node in nodes if not drawn.keys() & set(node.output)]
     wanted = [value for node in rest for value in node.output if value]
     place, types = site.model.network.name, region.shapes.types
     whole = values | drawn
-    whole |= site.runtime.run(region.proto, rest, whole, wanted, place, fixed=fixed, types=types)
+    try:
+        whole |= site.runtime.run(region.proto, rest, whole, wanted, place, fixed=fixed, types=types)
+    except InputError as error:
+        found.uncompared["wiring of each operator"] = error.message
+        return
     for node in rest:
         made = [value for value in node.output if value]
         given = {value: whole[value] for value in region.reads(node) if value in whole}
-        found = Refereed(site, Record(record.draws)).region(region, [node], given, fixed, made)
+        walked = Refereed(site, Record(record.draws)).region(region, [node], given, fixed, made)
         for value in made:
             if isinstance(whole[value], np.ndarray):
-                ours, theirs = found[value], whole[value]
+                ours, theirs = walked[value], whole[value]
                 mismatch = disagreement(ours, theirs, narrowest(region, [value]))
-                yield Check(f"wiring of {graph.place(node)}", relative_error(ours, theirs), mismatch=mismatch)
+                check = Check(f"wiring of {graph.place(node)}", relative_error(ours, theirs), mismatch=mismatch)
+                found.add(found.wiring, check)
 
 
 def _by_itself(

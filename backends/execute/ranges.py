@@ -94,7 +94,7 @@ def _shown_by(region: Region, node: onnx.NodeProto, index: int, known: Arrays) -
     if node.op_type in COMPARISONS and len(others := _numbers(node.input[1 - index], known)):
         low, high = float(others.min()), float(others.max())
         if others.size == 1:  # one number: both sides of it
-            low, high = min(low, 0.0), high + 1.0
+            low, high = min(low, 0.0), max(high, 0.0) + 1.0
         return math.floor(low), math.ceil(high), False
     if place == ("OneHot", 0) and len(depth := _numbers(node.input[1], known)):
         return 0, int(depth[0]) - 1, True

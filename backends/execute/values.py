@@ -121,7 +121,10 @@ def _range(region: Region, name: str, dtype: np.dtype, known: Arrays, counted: b
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         if within is not None:
-            return replace(within, low=max(within.low, int(limits.min)), high=min(within.high, int(limits.max)))
+            low, high = max(within.low, int(limits.min)), min(within.high, int(limits.max), 2**62)
+            within = replace(within, low=low, high=high) if low <= high else None
+        if within is not None:
+            return within
         if limits.bits == 8:
             return Range(int(limits.min), int(limits.max), "its type")
         return Range(1, 1, "a count") if counted else Range(0, 1, "nothing is known of them")

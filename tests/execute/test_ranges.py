@@ -91,6 +91,18 @@ def test_bytes_are_all_bytes(tmp_path: Path):
     assert drawn(graph, graph("Cast", "i", to=FLOAT), tmp_path, UINT8) == "0..255 (its type)"
 
 
+def test_ranges_that_a_type_does_not_hold(tmp_path: Path):
+    """Comparisons with what no input can be."""
+    for kind, value, expected in (
+        (UINT8, 300, "0..255 (Equal node Equal_1)"),
+        (UINT8, -3, "0..1 (Equal node Equal_1)"),
+        (INT64, 2**63 - 1, f"0..{2**62} (Equal node Equal_1)"),
+    ):
+        graph = Graph()
+        made = graph("Equal", graph("Cast", "i", to=INT64), graph.constant(value, np.int64))
+        assert drawn(graph, made, tmp_path, kind) == expected
+
+
 def test_edges_of_a_graph(tmp_path: Path):
     """As in a graph network: what is gathered along edges is added up at their ends."""
     graph = Graph()

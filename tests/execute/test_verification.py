@@ -1,6 +1,5 @@
 """Verification: no false alarm on the kinds of models that people have, and no fault that passes."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +108,6 @@ def test_draws_that_cannot_be_repeated_are_not_compared(tmp_path: Path):
 
 def test_what_onnxruntime_cannot_run_is_not_said_to_be_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     model = load(kinds.dynamic_bytes(tmp_path))
-    run = referee.Refereed.__mro__[1].region  # the walk itself goes on
 
     def refuse(self, proto, nodes, *rest, **options):
         if len(nodes) > 1 or nodes[0].op_type == "MatMulInteger":
@@ -119,7 +117,7 @@ def test_what_onnxruntime_cannot_run_is_not_said_to_be_near(tmp_path: Path, monk
     original = network.Runtime.run
     monkeypatch.setattr(network.Runtime, "run", refuse)
     found = verify(model)
-    assert run and found.passed and found.refereed is None
+    assert found.passed and found.refereed is None
     assert len(found.uncompared) == 2
     assert found.outputs["MatMulInteger_1"].shape == (4, 8)
 
@@ -354,7 +352,9 @@ def test_a_referee_that_contradicts_itself_excuses_nothing(tmp_path: Path, monke
 
 def test_the_bound_holds_and_is_sharp():
     """Sums in any order pass; one product that is off by what it is itself times 1e-12 does not."""
-    rng = np.random.default_rng(int(np.random.SeedSequence().entropy % 2**32))
+    seed = np.random.SeedSequence().entropy
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
     nest = gemm(M=4, N=5, K=700)
     operands = {t.name: rng.standard_normal(nest.shape(t)) * 10.0 ** rng.integers(-3, 4) for t in nest.tensors[:2]}
     exact_sums, size = reference(nest, operands), magnitude(nest, operands)
@@ -368,7 +368,6 @@ def test_the_bound_holds_and_is_sharp():
     assert misplaced(nest, other.reshape(shape), exact_sums, size, integers=False) is None
     wrong = other.reshape(shape) + 1e-12 * size
     assert misplaced(nest, wrong, exact_sums, size, integers=False) is not None
-    assert sys.float_info.epsilon < 1e-12
 
 
 def test_integers_up_to_what_doubles_hold_are_exact():
