@@ -181,7 +181,7 @@ class _Here:
         operands = 0 if key[0] else 2 if node.op_type in PRODUCTS else int(node.op_type in REDUCTIONS)
         if not operands or not all(map(self.shapes.known, outputs)):  # it may not fit together, which it says itself
             return False
-        return any(map(self.shapes.is_empty, (*outputs, *node.input[:operands])))
+        return any(map(self.shapes.is_empty, node.input[:operands]))
 
     def _layer(self, node: onnx.NodeProto, lowered: Lowered) -> None:
         result = lowered.binding.result
