@@ -1,6 +1,6 @@
 """Print the tables of docs/benchmarks.md. CPU seconds, medians: wall time on shared machines means little.
 
-python -m benchmarks [proofs] [models] [search] [large] [evaluation] [executor] [networks]
+python -m benchmarks [proofs] [engines] [models] [search] [large] [evaluation] [executor] [networks]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import numpy as np
 
 import mapper
+from benchmarks.engines import engines
 from benchmarks.evaluation import evaluation
 from benchmarks.networks import networks
 from benchmarks.search import large, search
@@ -73,6 +74,7 @@ def executor() -> None:
 
 TABLES = {
     "proofs": proofs,
+    "engines": engines,
     "models": models,
     "search": search,
     "large": large,

@@ -7,7 +7,7 @@ may also be bypassed by it, unless it must keep it. `extents` says which steps l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,12 +67,30 @@ class Mapspace:
         return f"{self.factors}{', even' if self.even else ''}{constrained}"
 
     def broken(self, mapping: Mapping) -> list[str]:
-        """The constraints that a mapping does not keep, in words."""
+        """What puts a legal mapping outside of the mapspace, in words: its loops, the constraints it does not keep."""
         uneven = self.even and not is_even(self, mapping)
         return [
+            *self._strays(mapping),
             *broken(self.constraints, self.nest, self.arch, mapping),
             *(["the mapping is uneven"] if uneven else []),
         ]
+
+    def _strays(self, mapping: Mapping) -> Iterator[str]:
+        """The loops that no mapping of the mapspace has."""
+        tile = dict(self.nest.dims)
+        for item in mapping.items:
+            if isinstance(item, Keep):
+                continue
+            d, n, x = item.dim, tile[item.dim], item.step
+            if x not in self.extents.get(d, (1,)) or (n > 1 and not self.nests(d, x, n)):
+                yield f"{d} is not cut from {n} to {x} with {self.factors} factors"
+            tile[d] = x
+        for fanout in self.arch.fanouts:
+            loops = [
+                i for i, item in enumerate(mapping.items) if isinstance(item, ParFor) and item.fanout == fanout.name
+            ]
+            if loops and loops[-1] - loops[0] >= len(loops):
+                yield f"not all spatial loops of {fanout.name} follow each other"
 
     @cached_property
     def memory_groups(self) -> tuple[tuple[Memory, ...], ...]:

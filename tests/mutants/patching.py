@@ -23,7 +23,7 @@ def around(owner: Any, name: str, change: Callable[..., Any]) -> Mutant:
 
     def apply(patch: pytest.MonkeyPatch) -> None:
         original = getattr(owner, name)
-        patch.setattr(owner, name, lambda *arguments: change(original, *arguments))
+        patch.setattr(owner, name, lambda *arguments, **more: change(original, *arguments, **more))
 
     return apply
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from provers import HOME, MAC, covered, everything, lattice, least, memory, rolling, solver
+from provers import HOME, MAC, ROLLING, SHAPES, covered, everything, lattice, least, memory, middling, rolling, solver
 from strategies import gemms, reductions
 from test_reference_values import TABLE
 
@@ -45,6 +45,19 @@ def test_lattice_equals_exhaustive(problem):
 @given(reductions())
 def test_lattice_equals_exhaustive_where_sums_are_added_on_the_way(problem):
     agreed(problem, everything)
+
+
+@settings(max_examples=30, suppress_health_check=HealthCheck)
+@given(middling())
+def test_lattice_equals_solver_where_not_all_can_be_tried(problem):
+    agreed(problem, solver)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, suppress_health_check=HealthCheck)
+@given(middling())
+def test_lattice_equals_solver_on_many(problem):
+    agreed(problem, solver)
 
 
 @settings(max_examples=30, suppress_health_check=HealthCheck)
@@ -103,27 +116,6 @@ def test_lattice_equals_solver_on_whole_networks(spec):
 
 # -- machines of other shapes ------------------------------------------------------------------------------------------
 
-SHAPES = {
-    "no fan-out": (HOME, memory("L2", 40, 10), memory("L1", 8, 1), MAC),
-    "two memories on both sides": (
-        HOME, memory("L3", 60, 20), memory("L2", 24, 8), FanOut("PE", (Axis("x", 4),)), memory("L1", 9, 2),
-        memory("L0", 4, 1), MAC,
-    ),
-    "nothing is shared": (
-        HOME, memory("L2", 30, 10), FanOut("PE", (Axis("x", 4),), multicast=frozenset(), reduce=False),
-        memory("L1", 6, 1), MAC,
-    ),
-    "sums are drained": (
-        HOME, memory("L2", 30, 10),
-        FanOut("PE", (Axis("x", 4),), reduce=False, drain=True, deliver_energy=Fraction(3), hop_energy=Fraction(1, 2)),
-        memory("L1", 6, 1), MAC,
-    ),
-    "steps along axes cost": (
-        HOME, memory("L2", 30, 10), FanOut("PE", (Axis("x", 4), Axis("y", 2)), hop_energy=Fraction(7)),
-        memory("L1", 6, 1), MAC,
-    ),
-}  # fmt: skip
-
 
 @pytest.mark.parametrize("name", SHAPES)
 @settings(max_examples=4)
@@ -131,31 +123,6 @@ SHAPES = {
 def test_other_shapes(name, nest):
     arch = Architecture("shape", SHAPES[name])
     agreed((nest, arch), solver)
-
-
-ROLLING = {
-    "two tensors along one loop": (
-        "O[P] += I[P+R] * W[P+S] {P=4 R=2 S=2}", (HOME, memory("L1", 6, 1, rolling=True), MAC),
-    ),
-    "no further than a node above": (
-        "O[P] += I[C,P+R] * W[C,R] {C=2 P=2 R=3}",
-        (HOME, memory("L1", 5, 1, rolling=True, must_keep=frozenset({Role.INPUT, Role.OUTPUT})), MAC),
-    ),
-    "two memories along one loop": (
-        "O[P] += I[P+R] * W[R] {P=4 R=3}",
-        (HOME, memory("L2", 3, 6, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})),
-         memory("L1", 3, 1, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})), MAC),
-    ),
-    "the inner of two memories only": (
-        "O[P] += I[P+R] * W[R] {P=4 R=3}",
-        (HOME, memory("L2", 3, 6, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})),
-         memory("L1", 3, 30, rolling=True, must_keep=frozenset({Role.INPUT}), may_keep=frozenset({Role.INPUT})), MAC),
-    ),
-    "below a fan-out": (
-        "O[K,P] += I[P+2*R] * W[K,R] {K=4 P=4 R=3}",
-        (HOME, memory("L2", 20, 6, rolling=True), FanOut("PE", (Axis("x", 4),)), memory("L1", 6, 1, rolling=True), MAC),
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ROLLING)
