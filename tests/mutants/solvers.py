@@ -43,12 +43,6 @@ def never_together(self: Model) -> None:
         self.model.add(tie == 0)
 
 
-def rolling_whole(self: Model) -> None:
-    """Windows roll over whole dims only."""
-    for (slot, d), roll in self.rolls.items():
-        self.model.add(self.node(slot).reach[d] == self.space.dims[d]).only_enforce_if(roll)
-
-
 def always_kept(self: Model) -> None:
     """What may be kept is."""
     for nodes in self.nodes.values():
@@ -191,7 +185,6 @@ SOLVER: dict[str, Mutant] = {
     "a node never stands above those of later tensors": demanding(never_above),
     "no window rolls": demanding(never_rolling),
     "two windows do not roll along one loop": demanding(never_together),
-    "windows roll over whole dims only": demanding(rolling_whole),
     "nothing is bypassed": demanding(always_kept),
     "no tensor is in each of its memories": demanding(never_all_kept),
     "no dim is unrolled along two axes": demanding(one_axis_a_dim),

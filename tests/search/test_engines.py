@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 from provers import HOME, MAC, memory
+from test_reference_values import TABLE
 
 import mapper
 from frontends.onnx import load
@@ -179,6 +180,13 @@ def test_temporal_loops_among_spatial_ones_are_outside():
 
 
 # -- real layers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("nest", "spec", "energy"), TABLE)
+def test_both_on_reference_layers(nest, spec, energy):
+    result = solve(Mapspace(nest, load_architecture(spec), Factors.PERFECT), engine=Engine.BOTH)
+    assert (result.cost.energy, result.proven_by) == (energy, Engine.BOTH)
 
 
 @pytest.mark.slow
