@@ -110,15 +110,13 @@ def draw_folder(random: Random) -> dict[str, str]:
     """One or two files are changed, as data or as text, or are not there."""
     files = dict(_written())
     texts = tuple(files.values())
-    for _ in range(random.choice((1, 1, 1, 2))):
-        name = random.choice(sorted(files))
+    for name in random.sample(sorted(files), random.choice((1, 1, 1, 2))):
         if name.endswith(".json") and random.randint(0, 2):
             files[name] = json.dumps(spoilt_data(json.loads(files[name]), random))
         elif random.randint(0, 19):
             files[name] = spoilt_text(files[name], random, texts)
         else:
             del files[name]
-            break
     return files
 
 
