@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backends.execute.exact import exact
-from frontends.onnx import graph
+from frontends.onnx import control, graph
 from mapper.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Runtime:
 
         A sequence is a list of arrays. InputError where ONNX Runtime cannot run the nodes.
         """
+        for node in nodes:
+            control.check_ends(node, values)
         wanted = list(outputs)
         outside = [v for v in dict.fromkeys(v for node in nodes for v in graph.reads(node)) if v in values]
         feeds = {value: values[value] for value in outside if value not in fixed}

@@ -98,11 +98,11 @@ def trips(node: onnx.NodeProto, outer: Region, inner: Region) -> int | None:
         first = scanned(node)
         return outer.shapes(node.input[first])[_axes(node)[0]]
     known = small_values(outer.graph)
-    if not node.input[0] and (not node.input[1] or np.all(known.get(node.input[1], False))) and _goes_on(inner):
+    if not node.input[0] and (not node.input[1] or np.all(known.get(node.input[1], False))) and _goes_on(inner.graph):
         raise InputError("it never ends: it has no number of trips, and its condition stays true")
     if node.input[1] and (node.input[1] not in known or not np.all(known[node.input[1]])):
         return 0 if node.input[1] in known else None
-    if not node.input[0] or node.input[0] not in known or not _goes_on(inner):
+    if not node.input[0] or node.input[0] not in known or not _goes_on(inner.graph):
         return None
     if (count := known[node.input[0]]).size != 1 or count.dtype.kind not in "iu":
         raise InputError(f"how often it runs, {node.input[0]}, is not one integer", place=graph.place(node))
@@ -131,13 +131,13 @@ def results(node: onnx.NodeProto, outer: Region, inner: Mapping[str, Region]) ->
     return found
 
 
-def _goes_on(inner: Region) -> bool:
+def _goes_on(body: onnx.GraphProto) -> bool:
     """Whether the condition of a loop stays true: it is constant, or handed on as it was given."""
-    value, makers = inner.outputs[0], {value: node for node in inner.graph.node for value in node.output}
+    value, makers = body.output[0].name, {value: node for node in body.node for value in node.output}
     while value in makers and makers[value].op_type in ("Identity", "Cast"):
         value = makers[value].input[0]
-    known = small_values(inner.graph)
-    return value == inner.inputs[1] or (value in known and bool(np.all(known[value])))
+    known = small_values(body)
+    return value == body.input[1].name or (value in known and bool(np.all(known[value])))
 
 
 MOST_TRIPS = 10**6
@@ -147,13 +147,25 @@ Trip = Callable[[list[Array]], list[Array]]
 """Runs a body once on its inputs."""
 
 
+def check_ends(node: onnx.NodeProto, values: Mapping[str, Array]) -> None:
+    """InputError for a Loop of which these values tell that nobody can wait for its end."""
+    if node.op_type != "Loop" or not graph.is_standard(node):
+        return
+    body: Any = graph.attributes(node).get("body")
+    count, go_on = (values.get(name) if name else None for name in [*node.input, "", ""][:2])
+    if not hasattr(body, "node") or len(body.input) < 2 or not body.output or (go_on is not None and not go_on.all()):
+        return
+    endless = not any(node.input[:1]) and _goes_on(body)
+    if endless or (count is not None and count.size == 1 and count.item() > MOST_TRIPS):
+        times = "for ever" if count is None else f"{count.item()} times"
+        raise InputError(f"on these inputs it would run {times}, which nobody can wait for", place=graph.place(node))
+
+
 def loop(node: onnx.NodeProto, values: Mapping[str, Array], trip: Trip, body: Region) -> list[Array]:
     """The outputs of a Loop with this body."""
     most = int(values[node.input[0]].reshape(-1)[0]) if node.input[0] else None
     go_on = bool(np.all(values[node.input[1]])) if node.input[1] else True
-    if go_on and ((most is None and _goes_on(body)) or (most or 0) > MOST_TRIPS):
-        times = "for ever" if most is None else f"{most} times"
-        raise InputError(f"on these inputs it would run {times}, which nobody can wait for", place=graph.place(node))
+    check_ends(node, values)
     states = [values[name] for name in node.input[2:]]
     stacks: list[list[Array]] = [[] for _ in body.outputs[1 + len(states) :]]
     number = 0

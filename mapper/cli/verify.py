@@ -78,7 +78,7 @@ def _read(folder: Path) -> _Written:
         arch = parse_architecture(read_spec(str(arch_file)))
         shapes = {str(name): tuple(map(int, shape)) for name, shape in about.get("shapes", {}).items()}
         dims = {str(name): int(n) for name, n in about.get("dims", {}).items()}
-        values = {str(name): n for name, n in about.get("values", {}).items()}
+        values = {str(name): _number(n) for name, n in about.get("values", {}).items()}
         rows = {str(row["name"]): row for row in data["layers"]}
         for row in rows.values():
             folder / row["schedule"]
@@ -90,6 +90,12 @@ def _read(folder: Path) -> _Written:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"its summary has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"no folder of a compilation: {what}", place=str(folder)) from error
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"the value {value!r} is no number")
+    return value
 
 
 def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Point]:

@@ -246,3 +246,10 @@ def test_an_ill_conditioned_output_is_said_and_passes(mapper, spec, tmp_path):
         found.out,
         re.MULTILINE,
     ), found.out
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, "1", True, [1]])
+def test_a_value_that_is_no_number_is_code_1(mapper, build, value):
+    edit(build / "model.json", values={"x": value})
+    found = mapper("verify", build)
+    assert found.code == 1 and "is no number" in found.err

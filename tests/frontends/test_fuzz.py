@@ -334,3 +334,18 @@ def test_lists_without_elements(path):
         proto.graph.node[2].attribute.add(name=name, type=onnx.AttributeProto.INTS)
     found = read(proto.SerializeToString(), path)
     assert found is not None and [layer.nest.macs for layer in found.network.layers] == [4 * 4 * 2 * 3]
+
+
+def test_constants_made_by_a_loop_that_never_ends(path):
+    """Nothing is counted of it, and it is not executed."""
+    body = bases._loop(3).proto().graph.node[0].attribute[0].g
+    for trips, told in (("", "for ever"), ("n", "4611686018427387904 times")):
+        constants = {"c": np.ones((2, 3), np.float32), "w": np.eye(3, dtype=np.float32), "n": np.array(2**62)}
+        nodes = [
+            node("Loop", [trips, "", "c"], ["last", "all"], name="loop", body=body),
+            node("MatMul", ["x", "last"], ["y"]),
+        ]
+        path.write_bytes(model(nodes, {"x": (4, 2)}, ["y"], constants=constants).SerializeToString())
+        found = models.read(str(path), shapes={} if trips else {"last": (2, 3)})
+        with pytest.raises(InputError, match=f"Loop node loop: on these inputs it would run {told}"):
+            executed(found)
