@@ -227,7 +227,7 @@ def print_verification(verification: dict[str, Any]) -> None:
             f"{name}: ill-conditioned on these inputs: {seen['relative_error']:.2g} from ONNX Runtime's; {_apart(seen)}"
         )
     if steps := verification.get("steps"):
-        print(f"{steps} elements went the other way at a step, as in rounding, from inputs that agree")
+        print(f"{steps} element{'s' * (steps > 1)} went the other way at a step, as rounding, on inputs that agree")
     if idle:
         print(f"not executed, as these inputs do not lead there: {', '.join(idle)}")
     for name, reason in verification.get("uncompared", {}).items():
