@@ -69,7 +69,7 @@ def test_each_objective_makes_its_own_measure_least(solved):
 
 def test_json_has_what_is_proven_and_how_the_search_went(solved):
     data = solved(GEMM, "-a", "simple3")
-    assert (data["gap"], data["tie_proven"], data["objective"]) == (0, True, "energy")
+    assert (data["gap"], data["proven_by"], data["tie_proven"], data["objective"]) == (0, "solver", True, "energy")
     assert data["mapspace"] == "imperfect"
     assert [point["mapping"] for point in data["front"]] == [data["mapping"]]
     statistics = data["statistics"]
