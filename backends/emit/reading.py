@@ -113,7 +113,8 @@ def _document(text: str, place: str) -> Any:
         mark = error.problem_mark or error.context_mark
         at = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
         raise InputError(f"not valid YAML: {error.problem or error.context}", place=at) from error
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        # a key that is no scalar, or a tag that does not fit its value, raises whatever Python does
         raise InputError(f"not a schedule: {' '.join(str(error).split())}", place=place) from error
 
 

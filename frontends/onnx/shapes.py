@@ -224,8 +224,10 @@ LONG = 2**20
 
 _SHRINKING = frozenset(
     {
-        *("AveragePool", "Col2Im", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool", "Pad", "QLinearConv"),
-        *("Resize", "Upsample"),
+        *("AffineGrid", "AveragePool", "CenterCropPad", "Col2Im", "ConstantOfShape", "Conv", "ConvInteger"),
+        *("ConvTranspose", "DFT", "Expand", "LpPool", "MaxPool", "MaxRoiPool", "MaxUnpool", "OneHot", "Pad"),
+        *("QLinearConv", "RandomNormal", "RandomUniform", "Range", "Reshape", "Resize", "RoiAlign", "STFT", "Split"),
+        *("Tile", "TopK", "Upsample"),
     }
 )
 """Operators of whose outputs inference may say that they have a negative size."""
@@ -273,7 +275,7 @@ def _has_far_steps(source: onnx.GraphProto) -> bool:
     known = {name: value for each in graph.all_graphs(source) for name, value in small_values(each).items()}
     known |= {node.output[0]: _constant(node) for node in nodes if node.op_type == "Constant" and len(node.output)}
     found = (known[name] for name in steps if known.get(name) is not None)
-    return any(value.dtype.kind in "iu" and bool((abs(value.astype(object)) >= 2**31).any()) for value in found)
+    return any(value.dtype.kind in "iu" and bool(np.any(abs(value.astype(object)) >= 2**31)) for value in found)
 
 
 def _constant(node: onnx.NodeProto) -> Any:

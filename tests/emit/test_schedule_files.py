@@ -264,6 +264,11 @@ def test_a_document_of_another_kind(text):
         ("{", "s.yaml:1:2: not valid JSON: "),
         ("a: b: c", "s.yaml:1:5: not valid YAML: "),
         ("\x00", "s.yaml: not a schedule: "),
+        ("? {a: 1}\n: 2\n", "s.yaml:1:3: not valid YAML: found unhashable key"),
+        ("? [{a: 1}]\n: 2\n", "s.yaml: not a schedule: "),
+        ("a: !!int x\n", "s.yaml: not a schedule: "),
+        ("a: !!timestamp x\n", "s.yaml:1:4: not valid YAML: "),
+        ("a: !!float [1]\n", "s.yaml:1:4: not valid YAML: "),
         ("a: 1\na: 2\n", "s.yaml:2:1: not valid YAML: found duplicate key"),
     ],
 )

@@ -349,3 +349,13 @@ def test_constants_made_by_a_loop_that_never_ends(path):
         found = models.read(str(path), shapes={} if trips else {"last": (2, 3)})
         with pytest.raises(InputError, match=f"Loop node loop: on these inputs it would run {told}"):
             executed(found)
+
+
+@pytest.mark.parametrize("op", ["Expand", "Tile", "ConstantOfShape", "Reshape"])
+def test_a_slice_of_what_has_a_negative_size(op, path):
+    """Inference ends the process, unless it is looked at first."""
+    reads = ["n"] if op == "ConstantOfShape" else ["x", "n"]
+    constants = {"n": np.array([-1, 2, 3]), "s": np.array([-3]), "e": np.array([-1]), "a": np.array([0])}
+    nodes = [node(op, reads, ["m"]), node("Slice", ["m", "s", "e", "a"], ["y"])]
+    proto = model(nodes, {"x": (1, 2, 3)}, ["y"], constants=constants)
+    read(proto.SerializeToString(), path)
