@@ -83,19 +83,27 @@ def test_numbers_are_scanned(tmp_path):
 
 
 def test_a_branch_that_cannot_be_compiled_runs_as_it_is(tmp_path):
-    """One branch multiplies by nothing, which is no layer."""
-    bodies = {}
-    for name, operand in (("then_branch", "nothing"), ("else_branch", "w")):
-        inside = [node("MatMul", ["x" if operand == "w" else "none", operand], [f"{operand}_y"])]
-        bodies[name] = helper.make_graph(inside, name, [], [value(f"{operand}_y", FLOAT, [2, 4])])
+    """One branch multiplies by what a mask chooses: how much that is depends on the mask."""
+    chosen = [
+        node("Compress", ["x", "mask"], ["some"], axis=1),
+        node("Compress", ["w", "mask"], ["few"], axis=0),
+        node("MatMul", ["some", "few"], ["few_y"]),
+    ]
+    bodies = {
+        "then_branch": helper.make_graph(chosen, "then", [], [value("few_y", FLOAT, [2, 4])]),
+        "else_branch": helper.make_graph(
+            [node("MatMul", ["x", "w"], ["w_y"])], "else", [], [value("w_y", FLOAT, [2, 4])]
+        ),
+    }
     nodes = [node("If", ["cond"], ["y"], name="if", **bodies)]
-    proto = model(nodes, {"x": (2, 3), "w": (3, 4), "none": (2, 0), "nothing": (0, 4)}, ["y"])
+    proto = model(nodes, {"x": (2, 3), "w": (3, 4)}, ["y"])
+    proto.graph.input.append(value("mask", BOOL, [3]))
     proto.graph.input.append(value("cond", BOOL, []))
     read = loaded(proto, tmp_path)
     assert [layer.name for layer in read.network.layers] == ["if/else/MatMul_0"]
     assert "then_branch is not compiled" in read.network.nodes[-1].note
     for cond in (True, False):
-        arrays = drawn(proto, cond=np.array(cond))
+        arrays = drawn(proto, cond=np.array(cond), mask=np.array([True, False, True]))
         found = executed(read, inputs=arrays)
         assert found.passed and len(found.layers) == (not cond)
         np.testing.assert_allclose(found.outputs["y"], run_onnxruntime(proto, arrays)[0], rtol=1e-5)
