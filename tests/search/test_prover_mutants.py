@@ -131,6 +131,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.slow  # all together
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutants_are_caught(name: str) -> None:
     search, mutant = MUTANTS[name]
