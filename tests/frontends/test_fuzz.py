@@ -359,3 +359,9 @@ def test_a_slice_of_what_has_a_negative_size(op, path):
     nodes = [node(op, reads, ["m"]), node("Slice", ["m", "s", "e", "a"], ["y"])]
     proto = model(nodes, {"x": (1, 2, 3)}, ["y"], constants=constants)
     read(proto.SerializeToString(), path)
+
+
+def test_an_opset_that_does_not_have_an_operator(path):
+    proto = bases.alone("AffineGrid", (1, 2, 3), (np.int64, (4,)), domain="", opset=20).proto()
+    proto.opset_import[0].version = -1
+    assert read(proto.SerializeToString(), path) is None

@@ -57,7 +57,11 @@ def _definition(body: Body) -> onnx.FunctionProto:
     from onnx import FunctionProto, TypeProto, defs
 
     node, region = body.node, body.region
-    schema: Any = defs.get_schema(node.op_type, body.version, "" if graph.is_standard(node) else node.domain)
+    domain = "" if graph.is_standard(node) else node.domain
+    try:
+        schema: Any = defs.get_schema(node.op_type, body.version, domain)
+    except defs.SchemaError as error:
+        raise body.site.refuse(f"there is no such operator in opset {body.version}") from error
     if schema.has_context_dependent_function:
         version = max(v for v in schema.context_dependent_function_opset_versions if v <= body.version)
         kinds = [region.type_proto(value) if value else TypeProto() for value in node.input]
