@@ -16,7 +16,7 @@ from typing import Any
 
 from mapper.arch.constraints import Constraint
 from mapper.arch.spec import Spec
-from mapper.arguments import check_fields
+from mapper.arguments import check_fields, shown
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor, named
 from mapper.spelling import nearest
@@ -87,6 +87,13 @@ class Axis:
         if self.dims is None:
             return frozenset(nest.extents)
         return frozenset(dim for word in self.dims for dim in named(nest, word))
+
+    @property
+    def listed(self) -> str:
+        """What its list of dims says, for a message: `only C, K`, or `no dim`."""
+        if self.dims is None:
+            return "any dim"
+        return f"only {', '.join(sorted(self.dims))}" if self.dims else "no dim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +327,12 @@ class Architecture:
         return level
 
     def memory(self, name: str) -> Memory:
-        """The memory of that name; KeyError if there is none."""
-        return self._memory_by_name[name]
+        """The memory of that name; InputError with the nearest names if there is none."""
+        found = self._memory_by_name.get(name) if isinstance(name, str) else None
+        if found is None:
+            known = nearest(str(name), self._memory_by_name)
+            raise InputError(f"{self.name} has no memory {shown(name)}", hint=known)
+        return found
 
     @cached_property
     def _memory_by_name(self) -> dict[str, Memory]:

@@ -11,7 +11,7 @@ from itertools import permutations
 
 from mapper.arch import Above, Architecture, Constraint, Kept, Only, Spatial, Tile
 from mapper.ir import LoopNest
-from mapper.mapping.pins import Cuts, Node, Pins, contradict, fanout_problems, join, pinned, stands_outside
+from mapper.mapping.pins import Cuts, Node, Pins, contradict, excess, fanout_problems, join, pinned, stands_outside
 
 
 def contradictions(
@@ -27,8 +27,14 @@ def contradictions(
     tiles = [c for c in constraints if isinstance(c, Tile) and (c.memory, c.tensor) not in bypassed]
     orders = [c for c in constraints if isinstance(c, Above) and not {c.outer, c.inner} & bypassed]
     found: list[str] = []
-    spatial = pinned((c for c in constraints if isinstance(c, Spatial)), nest)
-    extents = pinned(tiles, nest)
+    loops = [c for c in constraints if isinstance(c, Spatial)]
+    numbers: list[Spatial | Tile] = [*loops, *tiles]
+    beyond = {
+        c: problem for c in numbers if (problem := excess(c, nest, arch, perfect=perfect))
+    }  # all that is said of it
+    found += beyond.values()
+    spatial = pinned((c for c in loops if c not in beyond), nest, arch, perfect=perfect)
+    extents = pinned((c for c in tiles if c not in beyond), nest, arch, perfect=perfect)
     for pins in (spatial, extents):
         for key in [key for key, pin in pins.items() if pin.most is not None and pin.least > pin.most]:
             pin = pins.pop(key)

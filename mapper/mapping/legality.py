@@ -84,7 +84,7 @@ def _spatial(nest: LoopNest, arch: Architecture, mapping: Mapping) -> Iterator[s
             axis = next(a for a in fanout.axes if a.name == item.axis)
             used[item.fanout, item.axis] *= -(-tile[item.dim] // item.step)
             if axis.dims is not None and item.dim not in axis.takes(nest):
-                yield f"{_line(item)}: axis {axis.name} takes only {', '.join(sorted(axis.dims))}"
+                yield f"{_line(item)}: axis {axis.name} takes {axis.listed}"
             if not fanout.unrolls_reductions() and item.dim not in nest.output.dims:
                 yield f"{_line(item)}: {item.dim} is a reduction dim and {fanout.name} cannot add partial sums"
         tile[item.dim] = min(tile[item.dim], item.step)

@@ -55,10 +55,41 @@ Pins = dict[tuple[str, str | None, str], Pin]
 """By fan-out, axis (None: all) and dim; or by memory, tensor and dim."""
 
 
-def pinned(constraints: Iterable[Spatial | Tile], nest: LoopNest) -> Pins:
+def reach(constraint: Spatial | Tile, dim: str, nest: LoopNest, arch: Architecture, *, perfect: bool) -> int:
+    """The largest value that one of the dims that a constraint means can have, whatever its place has room for.
+
+    It is the dim's extent, but for instances along several axes: where steps need not divide, these may be more.
+    """
+    extent = nest.extents[dim]
+    if isinstance(constraint, Tile) or constraint.axis is not None or perfect:
+        return extent
+    fanout = next(fanout for fanout in arch.fanouts if fanout.name == constraint.fanout)
+    return max(extent, math.prod(min(extent, axis.size) for axis in fanout.axes))
+
+
+def excess(constraint: Spatial | Tile, nest: LoopNest, arch: Architecture, *, perfect: bool) -> str | None:
+    """That a constraint asks of the product of several dims more than there are instances, or than the dims have."""
+    assert constraint.value is not None  # as they are resolved
+    if len(constraint.meant) == 1 or constraint.relation is Relation.AT_MOST:
+        return None
+    if isinstance(constraint, Spatial):
+        fanout = next(fanout for fanout in arch.fanouts if fanout.name == constraint.fanout)
+        size = next((axis.size for axis in fanout.axes if axis.name == constraint.axis), fanout.size)
+        if constraint.value > size:
+            what = "fan-out" if constraint.axis is None else "axis"
+            return f"{constraint}: {what} {constraint.place} has {_count(size, 'instance')}"
+    most = math.prod(reach(constraint, dim, nest, arch, perfect=perfect) for dim in constraint.meant)
+    if constraint.value > most:
+        return (
+            f"{constraint}: {' * '.join(constraint.meant)} would have to be at least {constraint.value}, it is {most}"
+        )
+    return None
+
+
+def pinned(constraints: Iterable[Spatial | Tile], nest: LoopNest, arch: Architecture, *, perfect: bool) -> Pins:
     """Pins by what the constraints are on.
 
-    One on the product of several dims says of each that it is no more, and no less than what the others, whole, leave.
+    One on the product of several dims says of each that it is no more, and no less than what the others leave at most.
     """
     pins: Pins = {}
     for constraint in constraints:
@@ -67,7 +98,7 @@ def pinned(constraints: Iterable[Spatial | Tile], nest: LoopNest) -> Pins:
             case Spatial(fanout=place, axis=part) | Tile(memory=place, tensor=part):
                 pass
         for dim in constraint.meant:
-            others = math.prod(nest.extents[d] for d in constraint.meant if d != dim)
+            others = math.prod(reach(constraint, d, nest, arch, perfect=perfect) for d in constraint.meant if d != dim)
             pin = pins.get((place, part, dim), Pin(1, None, None, None))
             least, most, low, high = pin.least, pin.most, pin.low, pin.high
             needed = -(-constraint.value // others)
@@ -115,7 +146,7 @@ def _room(
 ) -> tuple[int, Constraint | str]:
     """Over how many instances along an axis a dim can be unrolled, and what says so."""
     if axis.dims is not None and dim not in axis.takes(nest):
-        return 1, f"axis {fanout.name}.{axis.name} takes only {', '.join(sorted(axis.dims))}"
+        return 1, f"axis {fanout.name}.{axis.name} takes {axis.listed}"
     if not fanout.unrolls_reductions() and dim not in nest.output.dims:
         return 1, f"{dim} is a reduction dim and {fanout.name} cannot add partial sums"
     for c in only:
@@ -133,7 +164,6 @@ def _together(spatial: Pins, fanout: FanOut) -> Iterator[str]:
     for axis in fanout.axes:
         pins = [pin for (a, _), pin in own.items() if a == axis.name and pin.least > 1]
         yield from _beyond([((pin,), pin.least) for pin in pins], axis.size, f"axis {fanout.name}.{axis.name}")
-    yield from _products(own, fanout)
     groups: list[Group] = []
     for dim in dict.fromkeys(dim for _, dim in own):
         parts = tuple(pin for (a, d), pin in own.items() if d == dim and a is not None and pin.least > 1)
@@ -152,19 +182,6 @@ def _parts_of(whole: Pin, parts: Sequence[Pin]) -> Iterator[str]:
         yield contradict([pin.low for pin in few], whole.high)
     elif whole.exact and (odd := fewest(parts, lambda some: _indivisible(some, whole.least))):
         yield f"{contradict([pin.low for pin in odd], whole.high)}: {whole.least} is no multiple of {_product(odd)}"
-
-
-def _products(own: dict[tuple[str | None, str], Pin], fanout: FanOut) -> Iterator[str]:
-    """Products of several dims that need more instances than there are, though each dim by itself does not."""
-    sizes: dict[str | None, int] = {None: fanout.size, **{axis.name: axis.size for axis in fanout.axes}}
-    together = {
-        pin.low: math.prod(p.least for p in own.values() if p.low == pin.low) for pin in own.values() if pin.low
-    }
-    for c, least in together.items():
-        assert isinstance(c, Spatial) and c.value is not None
-        if len(c.meant) > 1 and c.value > sizes[c.axis] >= least:
-            what = f"fan-out {fanout.name}" if c.axis is None else f"axis {fanout.name}.{c.axis}"
-            yield f"{c}: {what} has {_count(sizes[c.axis], 'instance')}"
 
 
 def _product(pins: Iterable[Pin]) -> int:

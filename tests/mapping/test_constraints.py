@@ -671,8 +671,13 @@ def without_words(constraint):
 @pytest.mark.parametrize(
     ("texts", "problems"),
     [
-        (["reduction spatial PE.x = 36"], ["reduction spatial PE.x = 36: axis PE.x has 16 instances, 36 are needed"]),
+        (["reduction spatial PE.x = 36"], ["reduction spatial PE.x = 36: axis PE.x has 16 instances"]),
         (["reduction spatial PE.x >= 20"], ["reduction spatial PE.x >= 20: axis PE.x has 16 instances"]),
+        (["reduction spatial PE.x = 999"], ["reduction spatial PE.x = 999: axis PE.x has 16 instances"]),
+        (["reduction spatial PE >= 177"], ["reduction spatial PE >= 177: fan-out PE has 176 instances"]),
+        (["reduction spatial PE = 40"], ["reduction spatial PE = 40: C * R * S would have to be at least 40, "
+                                         "it is 36"]),
+        (["filter tile RF:I >= 10"], ["filter tile RF:I >= 10: R * S would have to be at least 10, it is 9"]),
         (["filter spatial PE = 1", "R spatial PE.y = 3"], ["R spatial PE.y = 3 contradicts filter spatial PE = 1"]),
         (["reduction tile RF:W = all", "C tile RF:W = 2"], ["reduction tile RF:W = 36 contradicts C tile RF:W = 2"]),
         (["filter tile RF:W = all", "K tile RF:W = 16"], ["filter tile RF:W = 9 and K tile RF:W = 16: RF holds 64 "
@@ -686,3 +691,17 @@ def without_words(constraint):
 def test_contradictions_of_roles(texts, problems):
     nest = conv(K=32, C=4, P=12, R=3, S=3)
     assert against(*texts, nest=nest) == problems
+
+
+def test_instances_of_several_dims_along_several_axes_may_be_more_than_the_dims():
+    # 5 -> 3 (2 pieces) -> 1 (3 pieces), of both dims: 2 * 2 along x, 3 * 3 along y
+    nest = parse_nest("O[P] += I[P,R,S] * W[R,S] {P=2 R=5 S=5}")
+    arch = Architecture("two", (Memory("D"), FanOut("F", (Axis("x", 4), Axis("y", 9))), Compute("M")))
+    loops = "parfor R 3 F.x\nparfor S 3 F.x\nparfor R 1 F.y\nparfor S 1 F.y\nfor P 1\n"
+    mapping = parse_mapping("keep D I W O\n" + loops)
+    reduction = resolved("reduction spatial F = 36", nest=nest, arch=arch)
+    assert violations(nest, arch, mapping) == [] and broken(reduction, nest, arch, mapping) == []
+    assert contradictions(reduction, nest, arch, perfect=False) == []
+    assert against("reduction spatial F = 36", nest=nest, arch=arch) == [
+        "reduction spatial F = 36: R * S would have to be at least 36, it is 25"
+    ]
