@@ -103,6 +103,17 @@ CHANNELS = "output_channels or input_channels"
         ("[]", "", ["axis PE.x: no dim may be unrolled there"]),
         (
             "[K]",
+            "constraints: [bypass RF:weigth, 'RF:I above RF:psum', keep RF:A]\ndataflows: {ws: ['M tile RF:in = 1']}",
+            [
+                "constraints: bypass RF:weigth: 'weigth' is neither a role nor a tensor of an operator "
+                "(did you mean weight?)",
+                "constraints: RF:I above RF:psum: 'psum' is neither a role nor a tensor of an operator "
+                "(roles: input, weight, output)",
+                "ws: M tile RF:in = 1: 'in' is neither a role nor a tensor of an operator (did you mean I?)",
+            ],
+        ),
+        (
+            "[K]",
             "constraints: ['PE only K,Z']\ndataflows: {ws: [row tile RF:weight = 1]}",
             [
                 "constraints: PE only K,Z: 'Z' is neither a role nor a dim of an operator (roles: ROLES)",
