@@ -241,3 +241,38 @@ def test_layers_are_solved_in_jobs_of_its_own():
             mapper.compile_model(small_model(), ARCH, dims={"n": 2}, jobs=jobs)
     with concurrent.futures.ThreadPoolExecutor(1) as pool, pytest.raises(mapper.InputError, match="not both"):
         mapper.compile_model(small_model(), ARCH, jobs=2, executor=pool)
+
+
+def test_names_that_the_machine_or_the_layer_does_not_have():
+    for function, name, message in [
+        (ARCH.memory, "GBL", "simple3 has no memory 'GBL' (did you mean GLB?)"),
+        (ARCH.memory, 3, "simple3 has no memory 3 (known: DRAM, GLB, RF)"),
+        (ARCH.dataflow, "ws", "simple3 has no dataflow 'ws' (its spec names none)"),
+        (NEST.tensor, "W", "the layer has no tensor 'W' (known: A, B, O)"),
+    ]:
+        with pytest.raises(mapper.InputError) as error:
+            function(name)
+        assert str(error.value) == message
+
+
+@pytest.mark.parametrize("what", ["stride", "dilation"])
+def test_steps_of_windows_are_at_least_one(what):
+    for wrong in (0, -1, (1, 0)):
+        with pytest.raises(
+            mapper.InputError, match=f"{what} is a whole number of at least 1, not {min(np.ravel(wrong))}"
+        ):
+            mapper.conv(K=2, P=2, R=2, **{what: wrong})
+
+
+def test_operands_are_real_numbers():
+    from backends.execute import execute
+
+    good = np.ones((2, 2))
+    assert np.array_equal(execute(NEST, ARCH, MAPPING, {"A": good.tolist(), "B": good.astype(object)}).output, 2 * good)
+    for wrong in (good * 1j, [["x"] * 2] * 2, [[1], [1, 2]], good.astype("M8[s]"), object()):
+        with pytest.raises(mapper.InputError, match="operand B is no array of real numbers"):
+            execute(NEST, ARCH, MAPPING, {"A": good, "B": wrong})
+    with pytest.raises(mapper.InputError, match=r"execute: arch is an Architecture, not 'simple3'"):
+        execute(NEST, "simple3", MAPPING, {"A": good, "B": good})
+    with pytest.raises(mapper.InputError, match=r"execute: operands is a dict"):
+        execute(NEST, ARCH, MAPPING, [good, good])

@@ -8,11 +8,11 @@ tensor; whether they share it follows from the addresses they ask for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Mapping as Values
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from backends.execute.machine import (
     EMPTY,
@@ -30,6 +30,7 @@ from backends.execute.machine import (
 from backends.execute.program import Lowered, Program, lower
 from backends.execute.reference import operand
 from mapper.arch import Architecture
+from mapper.arguments import checked
 from mapper.errors import InputError, MissingExtraError, VerificationError
 from mapper.ir import LoopNest, Reduction, Tensor
 from mapper.mapping import Access, Counts, Mapping, Moves
@@ -46,9 +47,8 @@ class Execution:
     counts: Counts
 
 
-def execute(
-    nest: LoopNest, arch: Architecture, mapping: Mapping, operands: Values[str, NDArray[np.generic]]
-) -> Execution:
+@checked
+def execute(nest: LoopNest, arch: Architecture, mapping: Mapping, operands: Dict[str, ArrayLike]) -> Execution:
     """Run `mapping` on `operands`, the input and the weight by name, of shape `nest.shape(tensor)`.
 
     Counts are words, operations and lockstep steps over all instances; homes are neither loaded nor drained. Takes

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mapper.errors import InputError
 from mapper.ir import LoopNest, Reduction, Tensor
 
 
-def reference(nest: LoopNest, operands: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
+def reference(nest: LoopNest, operands: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """The output of a layer, float64, of shape `nest.shape(nest.output)`.
 
     `operands` has the input and, if there is one, the weight by name, of shape `nest.shape(tensor)`. Raises InputError
@@ -43,14 +43,20 @@ def reference(nest: LoopNest, operands: Mapping[str, NDArray[np.generic]]) -> ND
     return np.asarray(result, np.float64).reshape(nest.shape(nest.output))
 
 
-def operand(nest: LoopNest, tensor: Tensor, operands: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
-    """An operand as contiguous float64 values. Raises InputError if it is missing or has another shape."""
+def operand(nest: LoopNest, tensor: Tensor, operands: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """An operand as contiguous float64 values. Raises InputError if it is missing, not real or of another shape."""
     if tensor.name not in operands:
         raise InputError(f"no values for operand {tensor.name}", place=str(nest))
-    values = np.ascontiguousarray(operands[tensor.name], np.float64).reshape(np.shape(operands[tensor.name]))
-    if values.shape != nest.shape(tensor):
-        raise InputError(f"{tensor.name} has shape {values.shape}, not {nest.shape(tensor)}", place=str(nest))
-    return values
+    try:
+        given = np.asarray(operands[tensor.name])
+        real = given.astype(np.float64) if given.dtype.kind not in "cSUMm" else None
+    except (TypeError, ValueError):
+        real = None
+    if real is None:
+        raise InputError(f"operand {tensor.name} is no array of real numbers", place=str(nest))
+    if given.shape != nest.shape(tensor):
+        raise InputError(f"{tensor.name} has shape {given.shape}, not {nest.shape(tensor)}", place=str(nest))
+    return np.ascontiguousarray(real).reshape(real.shape)  # which makes a row of a scalar
 
 
 def _view(nest: LoopNest, tensor: Tensor, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:

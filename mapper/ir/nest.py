@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from mapper.arguments import check_fields
+from mapper.arguments import check_fields, shown
 from mapper.arrays import exact_integer
 from mapper.errors import InputError
+from mapper.spelling import nearest
 
 
 class Role(StrEnum):
@@ -167,8 +168,12 @@ class LoopNest:
         return self.operations if any(t.role is Role.WEIGHT for t in self.tensors) else 0
 
     def tensor(self, name: str) -> Tensor:
-        """The tensor of that name; KeyError if there is none."""
-        return next(t for t in self.tensors if t.name == name)
+        """The tensor of that name; InputError with the names there are if there is none."""
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        known = nearest(str(name), [tensor.name for tensor in self.tensors])
+        raise InputError(f"the layer has no tensor {shown(name)}", hint=known)
 
     @cached_property
     def output(self) -> Tensor:

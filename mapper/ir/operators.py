@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mapper.arguments import is_integer, shown
 from mapper.errors import InputError
 from mapper.ir.nest import LoopNest, Rank, Reduction, Role, Tensor, Term
 
@@ -83,6 +84,9 @@ def _windows(
         steps[what] = given * len(outputs) if len(given) == 1 else given
         if len(steps[what]) != len(outputs):
             raise InputError(f"{what} is given for {len(given)} axes, the layer has {len(outputs)}")
+        for step in given:
+            if not is_integer(step) or step < 1:
+                raise InputError(f"{what} is a whole number of at least 1, not {shown(step)}")
     windows: tuple[Rank, ...] = tuple(
         (Term(d, step), Term(f, apart))
         for d, f, step, apart in zip(outputs, inner, steps["stride"], steps["dilation"], strict=True)
