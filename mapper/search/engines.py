@@ -66,15 +66,15 @@ def unanswered(
     space: Mapspace, objective: Objective, limits: Limits, deterministic_limit: float | None
 ) -> InputError | None:
     """Why the lattice alone does not answer, every reason; None if it does."""
-    reasons = [
+    asked = [
         *(["the objective is not energy"] if objective is not Objective.ENERGY else []),
         *(["there are limits on cost"] if limits != NONE else []),
         *(["its work is not counted in a deterministic limit"] if deterministic_limit is not None else []),
-        *uncovered(space),
     ]
+    reasons = [*asked, *uncovered(space)]
     if not reasons:
         return None
-    divided = len(reasons) == 1 and not any(uncovered(replace(space, factors=Factors.PERFECT)))
+    divided = not asked and not any(uncovered(replace(space, factors=Factors.PERFECT)))
     perfect = ", with perfect factors the lattice too" if divided else ""
     return InputError(
         f"the lattice engine does not cover this: {'; '.join(reasons)}", hint=f"the engines auto and solver do{perfect}"

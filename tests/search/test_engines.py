@@ -133,6 +133,9 @@ def test_what_the_lattice_does_not_cover_is_refused_with_every_reason(engine):
         assert reason in error.value.message
     with pytest.raises(InputError, match=r"M=13 may be cut .*with perfect factors the lattice too"):
         solve(space, engine=engine)
+    with pytest.raises(InputError) as error:  # whose factors have no part in it
+        solve(Mapspace(gemm(M=16, N=16, K=16), SIMPLE3), Objective.EDP, engine=engine)
+    assert error.value.hint == "the engines auto and solver do"
     assert solve(replace(space, factors=Factors.PERFECT), engine=engine).proven_by is engine
 
 
