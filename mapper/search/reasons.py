@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from ortools.sat.python import cp_model
 
+from mapper.arch import Spatial, Tile
 from mapper.errors import InfeasibleError
 from mapper.search.constrained import demand, demand_even
 from mapper.search.extents import Factors
@@ -131,7 +132,29 @@ def _constraints(space: Mapspace) -> InfeasibleError:
         if both is not None:
             ways = [f"'{c}' cannot be kept" for c in both[0]]
     asked = " and ".join(f"'{c}'" for c in space.constraints) or "evenness"
-    return InfeasibleError(f"no mapping keeps to {asked}", hint=", or ".join(ways) or "leave some out")
+    cuts = "; ".join(dict.fromkeys(_cuts(space)))
+    told = f"no mapping of the mapspace keeps to {asked}" + (f": {cuts}" if cuts else "")
+    return InfeasibleError(told, hint=", or ".join(ways) or "leave some out")
+
+
+def _cuts(space: Mapspace) -> Iterator[str]:
+    """Constraints on a dim that ask for a cut which the mapspace does not have, with the nearest that it has."""
+    for c in space.constraints:
+        if not isinstance(c, Spatial | Tile) or c.value is None or len(c.meant) != 1:
+            continue
+        (dim,) = c.meant
+        if dim not in space.dims or (isinstance(c, Spatial) and c.axis is None):
+            continue
+        extents = space.extents[dim]
+        if isinstance(c, Tile):
+            reached = list(extents)
+        else:
+            reached = [k for k in range(1, extents[-1] + 1) if any(space.unrolled(dim, e, k) for e in extents)]
+        if not any(c.relation.holds(n, c.value) for n in reached):
+            below, above = [n for n in reached if n < c.value], [n for n in reached if n > c.value]
+            near = " or ".join(str(n) for n in (*below[-1:], *above[:1]))
+            what = f"cut into tiles of {near}" if isinstance(c, Tile) else f"unrolled over {near} instances"
+            yield f"{dim} = {space.dims[dim]} is {what} there, not {c.value}"
 
 
 def _memories(space: Mapspace) -> tuple[str, str]:

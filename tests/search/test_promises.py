@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from strategies import problems
 
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_architecture
+from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_architecture, parse_constraint
 from mapper.errors import InfeasibleError
 from mapper.ir import Role, conv, gemm
 from mapper.mapping import violations
+from mapper.mapping.constraints import resolve
 from mapper.search import Engine, Factors, Mapspace, Status, engines, program
 from mapper.search.decode import smallest
 from mapper.search.exhaustive import exhaustive as try_all
@@ -109,6 +110,25 @@ def test_infeasible_names_every_memory():
         "HOME holds 40 words and must keep at least 48 (A 16 + B 16 + O 16): too small by 8; "
         "RF holds 1 words and must keep at least 2 (A 1 + O 1): too small by 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("M spatial F.x = 2", "M = 3 is unrolled over 1 or 3 instances there, not 2"),
+        ("K tile RF:A = 30", "K = 100 is cut into tiles of 25 or 50 there, not 30"),
+        ("reduction spatial F = 7", None),
+    ],
+)
+def test_a_constraint_that_asks_for_another_cut_is_told_the_nearest(text, why):
+    rf = Memory("RF", may_keep=frozenset({Role.INPUT}), must_keep=frozenset({Role.INPUT}))
+    arch = Architecture("cuts", (Memory("HOME"), FanOut("F", (Axis("x", 4), Axis("y", 4))), rf, Compute("MAC")))
+    nest = gemm(M=3, N=1, K=100)
+    space = Mapspace(nest, arch, constraints=resolve(parse_constraint(text), nest, arch, strict=True))
+    with pytest.raises(InfeasibleError) as error:
+        engines.solve(space)
+    assert error.value.message == f"no mapping of the mapspace keeps to '{text}'" + (f": {why}" if why else "")
+    assert error.value.hint == f"leave out '{text}'"
 
 
 @settings(max_examples=50)
