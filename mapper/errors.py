@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from mapper.search import Result
 
 
+def printable(text: str) -> str:
+    """A line of text with everything escaped that cannot be printed, and that a terminal might obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class MapperError(Exception):
     """A problem the user can mend.
 
@@ -29,7 +34,7 @@ class MapperError(Exception):
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
         text = f"{text} ({self.hint})" if self.hint else text
-        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        return "\n".join(map(printable, text.split("\n")))
 
     def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments must survive a process pool
         return (_rebuild, (type(self), self.message, self.place, self.hint))

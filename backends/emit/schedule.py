@@ -62,10 +62,16 @@ def to_json(schedule: Schedule) -> str:
 
 
 def to_yaml(schedule: Schedule) -> str:
-    """The schedule as a YAML document, an item of the mapping a line."""
+    """The schedule as a YAML document, an item of the mapping a line; readers of YAML 1.1 and of 1.2 take it alike."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
 
+    class Representer(RoundTripRepresenter):
+        pass
+
+    Representer.add_representer(float, _number)
     yaml = YAML()
+    yaml.Representer = Representer
     yaml.width = 200
     yaml.brace_single_entry_mapping_in_flow_sequence = True
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -80,7 +86,8 @@ def _styled(value: Any, depth: int = 1) -> Any:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     match value:
-        case str() if not value.isprintable():  # plain scalars lose line ends such as NEL, which node names can hold
+        # plain scalars lose line ends such as NEL, which node names can hold
+        case str() if not value.isprintable() or _taken_for_another(value):
             return DoubleQuotedScalarString(value)
         case dict():
             styled: Any = CommentedMap({_styled(key): _styled(inner, depth + 1) for key, inner in value.items()})
@@ -91,3 +98,21 @@ def _styled(value: Any, depth: int = 1) -> Any:
     if depth > 1 and len(json.dumps(value)) <= FLOW:
         styled.fa.set_flow_style()
     return styled
+
+
+def _taken_for_another(value: str) -> bool:
+    """Whether a reader of some version of YAML takes the plain text for a number, a truth value...: `on`, `12:30`.
+
+    YAML 1.1 has `y` and `n` as truth values, which its readers leave as they are.
+    """
+    from ruamel.yaml.resolver import implicit_resolvers
+
+    return value not in tuple("yYnN") and any(pattern.match(value) for _, _, pattern, _ in implicit_resolvers)
+
+
+def _number(representer: Any, value: float) -> Any:
+    """A float with a point: without one, YAML 1.1 takes 1e-05 for a text."""
+    node = representer.represent_float(value)
+    if "e" in node.value and "." not in node.value:
+        node.value = node.value.replace("e", ".0e")
+    return node

@@ -47,11 +47,10 @@ def misplaced(nest: LoopNest, ours: Array, exact: Array, size: Array, *, integer
 
     Both may be n u sum|a||b| from the right value; sums of `integers` below 2**53 are exact. `size` is sum|a||b|.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        allowed = 2 * (terms(nest) + 1) * DOUBLE * size
-        if integers and float(size.max(initial=0.0)) < 2.0**53:
-            allowed = np.zeros_like(size)
-        wrong = ~((np.abs(ours - exact) <= allowed) | (ours == exact))
+    allowed = 2 * (terms(nest) + 1) * DOUBLE * size
+    if integers and float(size.max(initial=0.0)) < 2.0**53:
+        allowed = np.zeros_like(size)
+    wrong = ~((np.abs(ours - exact) <= allowed) | (ours == exact))
     if not wrong.any():
         return None
     return located(wrong, ours, exact, "double precision", "more than the rounding of the sum explains")
@@ -81,9 +80,8 @@ def disagrees(
         allowed = np.maximum(allowed, narrow * finite.max(initial=0.0))
     elif nest.reduction is Reduction.SUM:
         allowed = np.maximum(allowed, TOLERANCE * np.abs(other))
-    with np.errstate(invalid="ignore"):
-        wrong = ~((apart <= allowed) | (one == other) | (np.isnan(one) & np.isnan(other)))
-        share = float(np.max(apart / sizes, where=(sizes > 0) & np.isfinite(apart), initial=0.0))
+    wrong = ~((apart <= allowed) | (one == other) | (np.isnan(one) & np.isnan(other)))
+    share = float(np.max(apart / sizes, where=(sizes > 0) & np.isfinite(apart), initial=0.0))
     likely = LIKELY * math.sqrt(terms(nest) + 1) * unit
     if wrong.any():
         return located(wrong, ours, theirs, "ONNX Runtime", "more than single precision explains"), likely

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Verification", "verify_network"]
 
 
+@np.errstate(all="ignore")  # values that are not finite are looked at as such, wherever they come up
 def verify_network(
     model: OnnxModel,
     arch: Architecture,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mapper.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +25,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def warning(text: str) -> None:
     """Print a warning, a line on stderr."""
-    print(f"mapper: warning: {text}", file=sys.stderr)
+    print(f"mapper: warning: {printable(text)}", file=sys.stderr)
 
 
 def warn_of(arch: Architecture) -> None:
@@ -32,11 +35,21 @@ def warn_of(arch: Architecture) -> None:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table with these columns, the `right` ones aligned to the right."""
+    """A table with these columns, the `right` ones aligned to the right; each row is a line, whatever names hold."""
     from rich import box
-    from rich.table import Table
 
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    found = _lines()(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         found.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
     return found
+
+
+@cache
+def _lines() -> type[Table]:
+    from rich.table import Table
+
+    class Lines(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+    return Lines

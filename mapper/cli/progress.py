@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from mapper.errors import printable
+
 if TYPE_CHECKING:
     from mapper.arch import Architecture
     from mapper.search import Objective
@@ -39,13 +41,13 @@ def bar(title: str, total: int) -> Iterator[Advance]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as progress:
         task = progress.add_task(title, total=total, note="")
 
         def advance(note: str = "") -> None:
-            progress.update(task, advance=1, note=note)
+            progress.update(task, advance=1, note=printable(note))
 
         yield advance
 

@@ -15,14 +15,16 @@ from mapper.cli import interrupts
 from mapper.cli.folder import Folder
 from mapper.cli.progress import bar
 from mapper.cost import evaluate
+from mapper.documents.layer import figures
 from mapper.documents.network import mapped_data
-from mapper.errors import InputError, MapperError, VerificationError, all_of
+from mapper.errors import InputError, MapperError, VerificationError, all_of, printable
 from mapper.files import MissingFileError
-from mapper.ir import LoopNest
+from mapper.ir import LoopNest, Node
 from mapper.network import Mapped
 from mapper.search import Point, Result
 
 if TYPE_CHECKING:
+    from backends.emit import Schedule
     from backends.execute.findings import Verification
     from frontends.onnx import OnnxModel
 
@@ -42,10 +44,11 @@ def verify_folder(folder: Path, data: Path | None = None, *, as_json: bool) -> N
         raise InputError("the model has changed since it was compiled", place=written.origin, hint="compile it again")
     inputs = read_inputs(model, data)
     mapped = _evaluated(folder, written, model)
-    for place, found, expected in _differences(written.data, mapped_data(mapped)):
-        raise VerificationError(
-            f"{place} is {found!r}, the schedules give {expected!r}", place=str(folder / "summary.json")
-        )
+    if problem := all_of(
+        VerificationError(f"{at} is {stated!r}, the schedules give {expected!r}", place=str(folder / "summary.json"))
+        for at, stated, expected in _differences(written.data, mapped_data(mapped))
+    ):
+        raise problem
     found = execute(model, written.arch, mapped.results, inputs)
     if as_json:
         print(json.dumps(found.data, indent=2))
@@ -99,28 +102,53 @@ def _number(value: Any) -> float:
 
 
 def _evaluated(folder: Path, written: _Written, model: OnnxModel) -> Mapped[Point]:
-    """The folder's schedules, evaluated anew for the model's layers; they must say of these what the model does."""
-    from backends.emit import read_schedule
+    """The folder's schedules, evaluated anew for the model's layers.
+
+    Raises InputError with all that is wrong with the schedules of all layers; VerificationError with all that they say
+    of the layers and their cost, and that is not so.
+    """
     from frontends.onnx import describe
 
     points: dict[LoopNest, Point] = {}
-    told, wrong = describe(model), list[MapperError]()
+    told, broken, untrue = describe(model), list[MapperError](), list[MapperError]()
     for layer in model.network.layers:
-        if layer.name not in written.rows or layer.nest is None:
-            raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
-        path = folder / written.rows[layer.name]["schedule"]
-        schedule = read_schedule(path, written.arch)
-        if schedule.nest != layer.nest:
-            raise InputError(f"is of another layer than {layer.name}", place=str(path))
-        if layer.nest in points and points[layer.nest].mapping != schedule.mapping:
-            raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
-        points[layer.nest] = Point(schedule.mapping, evaluate(layer.nest, written.arch, schedule.mapping))
-        for place, stated, expected in _differences(schedule.onnx, told[layer.name] if schedule.onnx else {}, "onnx"):
-            wrong.append(VerificationError(f"{place} is {stated!r}, the model has {expected!r}", place=str(path)))
-    if problem := all_of(wrong):
+        try:
+            path, schedule = _schedule_of(folder, written, layer)
+            if layer.nest in points and points[layer.nest].mapping != schedule.mapping:
+                raise InputError(f"layer {layer.name} differs from an equal layer's schedule", place=str(path))
+        except InputError as error:
+            broken.append(error)
+            continue
+        point = points[schedule.nest] = Point(schedule.mapping, evaluate(schedule.nest, written.arch, schedule.mapping))
+        known = figures(point.cost)
+        stated = {key: value for key, value in schedule.about.items() if key in known}
+        untrue += (
+            VerificationError(f"{at} is {one!r}, {source} {other!r}", place=str(path))
+            for source, differences in (
+                ("the model has", _differences(schedule.onnx, told[layer.name] if schedule.onnx else {}, "onnx")),
+                ("its mapping gives", _differences(stated, {key: known[key] for key in stated})),
+            )
+            for at, one, other in differences
+        )
+    if problem := all_of(broken) or all_of(untrue):
         raise problem
     # a model compiled under its short name is read by its path here
     return Mapped(replace(model.network, name=written.name), written.arch, points)
+
+
+def _schedule_of(folder: Path, written: _Written, layer: Node) -> tuple[Path, Schedule]:
+    """The file of a layer's schedule, and what it says; InputError where it cannot be, or is of another layer."""
+    from backends.emit import read_schedule
+
+    if layer.name not in written.rows:
+        raise InputError(f"has no schedule for layer {layer.name}", place=str(folder))
+    path = folder / written.rows[layer.name]["schedule"]
+    schedule = read_schedule(path, written.arch)
+    if schedule.nest != layer.nest:
+        raise InputError(f"is of another layer than {layer.name}", place=str(path))
+    if schedule.arch != written.arch.name:
+        raise InputError(f"is for {schedule.arch}, the folder for {written.arch.name}", place=str(path))
+    return path, schedule
 
 
 def _differences(found: Any, expected: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -207,12 +235,17 @@ def _data(found: Verification, layers: list[str]) -> dict[str, Any]:
 
 
 def print_verification(verification: dict[str, Any]) -> None:
-    """What execution showed, in a few lines."""
+    """Print what execution showed, in a few lines."""
+    for line in _lines(verification):
+        print(printable(line))
+
+
+def _lines(verification: dict[str, Any]) -> Iterator[str]:
     idle, compared = verification.get("not_run", []), verification.get("compared")
     if not verification["layers_checked"]:
         if verification["passed"]:
             why = "the model runs none of its layers on these inputs" if idle else "the model has no layers"
-            print(f"nothing was executed: {why}")
+            yield f"nothing was executed: {why}"
         return
     matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
     error = verification["max_relative_error"]
@@ -221,17 +254,17 @@ def print_verification(verification: dict[str, Any]) -> None:
     else:
         values = f"{compared} " + (f"within {error:.2g} of" if error is not None else "NOT comparable with")
         values += " ONNX Runtime's" + (", outputs not compared" if compared == "layers" else "")
-    print(f"executed {verification['layers_checked']} layers: every count {matched}, {values}")
+    layers = "1 layer" if (checked := verification["layers_checked"]) == 1 else f"{checked} layers"
+    yield f"executed {layers}: every count {matched}, {values}"
     for name, seen in verification.get("ill_conditioned", {}).items():
-        print(
-            f"{name}: ill-conditioned on these inputs: {seen['relative_error']:.2g} from ONNX Runtime's; {_apart(seen)}"
-        )
+        far = f"{seen['relative_error']:.2g} from ONNX Runtime's"
+        yield f"{name}: ill-conditioned on these inputs: {far}; {_apart(seen)}"
     if steps := verification.get("steps"):
-        print(f"{steps} element{'s' * (steps > 1)} went the other way at a step, as rounding, on inputs that agree")
+        yield f"{steps} element{'s' * (steps > 1)} went the other way at a step, as rounding, on inputs that agree"
     if idle:
-        print(f"not executed, as these inputs do not lead there: {', '.join(idle)}")
+        yield f"not executed, as these inputs do not lead there: {', '.join(idle)}"
     for name, reason in verification.get("uncompared", {}).items():
-        print(f"not compared: {name}: {reason}")
+        yield f"not compared: {name}: {reason}"
 
 
 def _apart(seen: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 from mapper.cost import Cost
@@ -19,6 +20,11 @@ def engineering(value: Fraction | float, unit: str = "") -> str:
         number, power = number * 1000, power - 3
     text = f"{number:.4g}" if number != int(number) or power else f"{int(number)}"
     return f"{text} {_PREFIXES[power]}{unit}".rstrip()
+
+
+def plain(value: Fraction | float) -> str:
+    """Four digits, with neither a prefix nor an exponent: 0.005227, 251,900."""
+    return f"{Decimal(f'{float(value):.4g}'):,f}"
 
 
 def energy_text(energy: Fraction | float, unit: str) -> str:

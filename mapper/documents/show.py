@@ -10,7 +10,7 @@ from typing import Any
 from mapper.cost import Cost
 from mapper.documents.layer import cost_rows
 from mapper.documents.network import node_rows, share, summary
-from mapper.documents.quantities import cost_text, energy_text, engineering, percent
+from mapper.documents.quantities import cost_text, energy_text, engineering, percent, plain
 from mapper.network.compile import Compiled
 from mapper.network.spent import OTHERS
 from mapper.search.result import Objective, Result, Status
@@ -45,11 +45,11 @@ def rates(compiled: Compiled) -> str:
     """How fast and how well, as far as the architecture has a clock and its energies are joules."""
     told = []
     if (per_second := compiled.inferences_per_s) is not None:
-        told.append(f"{float(per_second):,.4g} inferences/s")
+        told.append(f"{plain(per_second)} inferences/s")
     if (tops := compiled.tops) is not None:
-        told.append(f"{float(tops):,.4g} TOPS")
+        told.append(f"{plain(tops)} TOPS")
     if (efficiency := compiled.tops_per_w) is not None:
-        told.append(f"{float(efficiency):,.4g} TOPS/W")
+        told.append(f"{plain(efficiency)} TOPS/W")
     if (power := compiled.power_w) is not None:
         told.append(engineering(power, "W"))
     if (utilization := compiled.utilization) is not None:

@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+from onnx import TensorProto, helper, save
 
 from backends.emit import read_schedule
 from mapper.arch import load_architecture
@@ -172,6 +173,16 @@ def test_the_table_shows_where_it_goes_and_how_fast(mapper, model, spec):
         shares = [float(word.rstrip("%,").lstrip("<")) for word in line.split() if "%" in word]
         assert shares == sorted(shares, reverse=True) and 97 < sum(shares) < 103
     assert "TOPS/W" in lines[-1] and "inferences/s" in lines[-1] and lines[-1].endswith("% of peak")
+
+
+def test_a_name_that_a_terminal_would_obey_is_escaped_on_a_line(mapper, spec, tmp_path):
+    value, float32 = helper.make_tensor_value_info, TensorProto.FLOAT
+    node = helper.make_node("MatMul", ["a", "b"], ["y"], name="[/x]\x1b[31m\nred")
+    shapes = [value(name, float32, [2, 2]) for name in "aby"]
+    graph = helper.make_graph([node], "g", shapes[:2], shapes[2:])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    for command in (["compile", tmp_path / "m.onnx", "--arch", spec, "--jobs", 1], ["inspect", tmp_path / "m.onnx"]):
+        assert mapper(*command).out.splitlines()[2].startswith(r"[/x]\x1b[31m\nred")
 
 
 @pytest.mark.parametrize(

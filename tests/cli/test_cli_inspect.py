@@ -79,7 +79,7 @@ def test_open_sizes_are_named_and_can_be_given(mapper, open_model):
     ("options", "message"),
     [
         (["--dim", "batch"], "--dim batch (write --dim batch=1)"),
-        (["--dim", "batch=0"], "--dim batch=0 (write --dim batch=1)"),
+        (["--dim", "batch=-1"], "--dim batch=-1 (write --dim batch=1)"),
         (["--dim", "bach=2"], "the model has no dimension 'bach' (did you mean batch?)"),
         (["--dim", "batch=2", "--dim", "batch=3"], "--dim batch=3: batch is given twice"),
         (["--value", "which=yes"], "--value which=yes (write --value rate=16000)"),
@@ -101,4 +101,4 @@ def test_what_was_given_is_kept_for_verification(mapper, open_model, spec, tmp_p
     about = json.loads((folder / "model.json").read_text())
     assert (about["shapes"], about["dims"], about["values"]) == ({}, {"batch": 2}, {"which": 1})
     found = mapper("verify", folder)
-    assert found.code == 0 and found.out.startswith("executed 1 layers: every count equal")
+    assert found.code == 0 and found.out.startswith("executed 1 layer: every count equal")

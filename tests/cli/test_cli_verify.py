@@ -79,6 +79,39 @@ def test_a_schedule_that_says_something_else_of_the_model_is_code_4(mapper, buil
     ]
 
 
+def test_all_schedules_that_are_wrong_are_named_at_once(mapper, build):
+    first, second, third = (build / "schedule" / f"{name}.yaml" for name in ("conv_1", "conv_2", "gemm"))
+    first.write_text(first.read_text().replace("tensor: W", "tensor: V", 1))
+    second.write_text(second.read_text().replace("arch: tiny", "arch: huge"))
+    third.unlink()
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (1, "")
+    assert f"{first}: illegal on tiny: keep DRAM V: the layer has no tensor V" in found.err
+    assert f"{second}: is for huge, the folder for tiny\n" in found.err
+    assert f"{third}: cannot be read" in found.err
+
+
+def test_figures_that_the_mappings_do_not_give_are_named_at_once(mapper, build):
+    for name in ("conv_1", "gemm"):
+        file = build / "schedule" / f"{name}.yaml"
+        file.write_text(re.sub(r"^(energy|cycles): .*", r"\1: 1", file.read_text(), flags=re.MULTILINE))
+    found = mapper("verify", build)
+    assert (found.code, found.out) == (4, "")
+    expected = [
+        f"{name}.yaml: {key} is 1, its mapping gives" for name in ("conv_1", "gemm") for key in ("energy", "cycles")
+    ]
+    for line, what in zip(found.err.splitlines(), expected, strict=True):
+        assert what in line
+
+
+def test_everything_that_a_summary_says_otherwise_is_named_at_once(mapper, build):
+    data = json.loads((build / "summary.json").read_text())
+    data["totals"]["energy"] = data["breakdown"]["energy_by_operator"]["Conv"] = 7
+    (build / "summary.json").write_text(json.dumps(data))
+    lines = mapper("verify", build).err.splitlines()
+    assert ["totals.energy is 7" in lines[0], "energy_by_operator.Conv is 7" in lines[1], len(lines)] == [True, True, 2]
+
+
 @pytest.mark.parametrize("name", ["summary.json", "model.json"])
 def test_an_unfinished_folder_is_not_verified(mapper, build, name):
     (build / name).unlink()
@@ -144,7 +177,7 @@ def test_layers_that_the_inputs_do_not_lead_to_are_named(mapper, spec, tmp_path)
         onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)]), chosen
     )
     found = mapper("compile", chosen, "--arch", spec, "--jobs", 1, "--verify")
-    assert found.code == 0 and "executed 1 layers" in found.out
+    assert found.code == 0 and "executed 1 layer:" in found.out
     assert "not executed, as these inputs do not lead there: if/" in found.out
     found = mapper("compile", chosen, "--arch", spec, "--jobs", 1, "--verify", "--format", "json")
     (idle,) = json.loads(found.out)["verification"]["not_run"]
@@ -171,6 +204,15 @@ def test_inputs_are_given_as_files(mapper, model, spec, tmp_path, inputs):
         np.save(tmp_path / "data" / f"{name}.npy", array)
     found = mapper("verify", tmp_path / "build", "--data", tmp_path / "data", "--format", "json")
     assert found.code == 0 and "drawn" not in json.loads(found.out)
+
+
+def test_infinite_inputs_print_no_warnings(mapper, build, tmp_path, inputs):
+    inputs["x"] = np.full_like(inputs["x"], 3e38)
+    inputs["x"][0, 0, 0, 0] = np.inf
+    np.savez(tmp_path / "data.npz", **inputs)
+    found = mapper("verify", build, "--data", tmp_path / "data.npz")
+    assert (found.code, found.err) == (0, "")
+    assert "not compared: layer conv/1: it is given values that are not finite" in found.out
 
 
 def test_wrong_inputs_are_said_before_anything_is_solved(mapper, model, spec, tmp_path, inputs):

@@ -12,7 +12,7 @@ from strategies import cases
 import mapper
 from mapper.cost import evaluate
 from mapper.cost.breakdown import break_down
-from mapper.documents.quantities import percent
+from mapper.documents.quantities import percent, plain
 from mapper.ir import Network, Node
 from mapper.network import compile_network
 
@@ -142,3 +142,11 @@ def test_a_network_is_its_summary_and_its_rows(compiled):
 )
 def test_percent(share, text):
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.000012344, "0.00001234"), (3.6050, "3.605"), (251_897.3, "251,900"), (0, "0"), (2e9, "2,000,000,000")],
+)
+def test_a_plain_number_has_four_digits_and_no_exponent(value, text):
+    assert plain(value) == text

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 from strategies import cases
 
 from backends.emit import Schedule, parse_schedule, read_schedule, schedule_data, to_json, to_yaml
@@ -34,6 +35,20 @@ def test_what_is_written_can_be_read(case, layer, arch, onnx):
     schedule = Schedule(layer, case.nest, arch, case.mapping, ABOUT, onnx)
     assert parse_schedule(to_yaml(schedule), "s.yaml", case.arch) == schedule
     assert parse_schedule(to_json(schedule), "s.json", case.arch) == schedule
+
+
+def read_as(version, text):
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = version
+    return yaml.load(text)
+
+
+@pytest.mark.parametrize("text", ["on", "no", "Yes", "12:30", "0o17", "017", "1_000", "1e3", "~", "=", "2026-01-01"])
+def test_names_are_texts_in_every_version_of_yaml(text):
+    written = to_yaml(replace(SCHEDULE, layer=text, onnx={text: [text, 1e-5, -3e20, 5e-324, 1e16]}))
+    for version in ("1.1", "1.2"):
+        data = read_as(version, written)
+        assert (data["layer"]["name"], data["onnx"]) == (text, {text: [text, 1e-5, -3e20, 5e-324, 1e16]})
 
 
 def test_json_keeps_names_outside_the_basic_plane():
