@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from mapper.cli.output import warning
-from mapper.errors import InputError
+from mapper.errors import InputError, MapperError, all_of
 from mapper.ir import Network
 
 if TYPE_CHECKING:
@@ -18,10 +19,24 @@ _SIZE = r"[0-9]{1,18}"
 def read_model(
     model: str, shapes: list[str], dims: list[str], values: list[str]
 ) -> tuple[OnnxModel, dict[str, object]]:
-    """The model for `input=1x3x224x224`, `batch=1` and `rate=16000` words, and what these say, for `model.json`."""
+    """The model for `input=1x3x224x224`, `batch=1` and `rate=16000` words, and what these say, for `model.json`.
+
+    Raises InputError with every word that cannot be read.
+    """
     from frontends.onnx import load
 
-    by_input, by_symbol, fixed = parse_shapes(shapes), parse_dims(dims), parse_values(values)
+    problems: list[MapperError] = []
+
+    def read(parse: Callable[[list[str]], dict[str, Any]], words: list[str]) -> dict[str, Any]:
+        try:
+            return parse(words)
+        except InputError as error:
+            problems.append(error)
+            return {}
+
+    by_input, by_symbol, fixed = read(parse_shapes, shapes), read(parse_dims, dims), read(parse_values, values)
+    if problem := all_of(problems):
+        raise problem
     return load(model, by_input, by_symbol, fixed), {"shapes": by_input, "dims": by_symbol, "values": fixed}
 
 
@@ -46,13 +61,17 @@ def parse_values(words: list[str]) -> dict[str, float]:
 
 def _pairs(option: str, words: list[str], pattern: str, example: str) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
+    problems: list[MapperError] = []
     for word in words:
         name, equals, value = word.rpartition("=")
         if not name or not equals or not re.fullmatch(pattern, value):
-            raise InputError(f"{option} {word}", hint=f"write {option} {example}")
-        if name in found:
-            raise InputError(f"{option} {word}: {name} is given twice")
-        found[name] = value
+            problems.append(InputError(f"{option} {word}", hint=f"write {option} {example}"))
+        elif name in found:
+            problems.append(InputError(f"{option} {word}: {name} is given twice"))
+        else:
+            found[name] = value
+    if problem := all_of(problems):
+        raise problem
     return list(found.items())
 
 

@@ -94,6 +94,14 @@ def test_what_cannot_be_given(mapper, open_model, options, message):
     assert message in found.err and found.err.count("\n") == 1
 
 
+def test_every_word_that_cannot_be_given_is_named_at_once(mapper, open_model):
+    found = mapper("inspect", open_model, "--shape", "x=3xfour", "--dim", "batch", "--value", "which=yes")
+    assert (found.code, found.out) == (1, "")
+    assert [line.split(" (")[0] for line in found.err.splitlines()] == [
+        f"mapper: error: {word}" for word in ("--shape x=3xfour", "--dim batch", "--value which=yes")
+    ]
+
+
 def test_what_was_given_is_kept_for_verification(mapper, open_model, spec, tmp_path):
     folder = tmp_path / "build"
     options = ("--dim", "batch=2", "--value", "which=1", "-o", folder, "--jobs", 1)
