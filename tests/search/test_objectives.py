@@ -38,7 +38,15 @@ FEW = 3000
 
 @st.composite
 def constraints(draw, nest, arch):
-    """A few constraints on a layer's mappings, of every kind."""
+    """A few constraints on a layer's mappings, of every kind, that do not contradict each other."""
+    resolved = resolve(draw(asked(nest, arch)), nest, arch, strict=True)
+    assume(not contradictions(resolved, nest, arch, perfect=False))
+    return resolved
+
+
+@st.composite
+def asked(draw, nest, arch):
+    """A few constraints as they are written, on single dims and on the products of roles."""
     found = []
     relation = st.sampled_from(list(Relation))
     roles = sorted({str(role) for mine in dim_roles(nest).values() for role in mine})
@@ -50,7 +58,7 @@ def constraints(draw, nest, arch):
             fanout = draw(st.sampled_from(arch.fanouts))
             axis = draw(st.none() | st.sampled_from([a.name for a in fanout.axes]))
             if kind == "spatial":
-                value = draw(st.integers(1, 3))
+                value = draw(st.integers(1, 3) | st.integers(4, 8) | st.none())
                 found.append(Spatial(draw(dims), fanout.name, axis, draw(relation), value))
             else:
                 found.append(Only(fanout.name, axis, tuple(draw(st.sets(dims, min_size=1)))))
@@ -64,9 +72,7 @@ def constraints(draw, nest, arch):
         elif kind == "above" and len(nodes) > 1:
             outer, inner = draw(st.permutations(nodes))[:2]
             found.append(Above(outer, inner))
-    resolved = resolve(found, nest, arch, strict=True)
-    assume(not contradictions(resolved, nest, arch, perfect=False))
-    return resolved
+    return found
 
 
 @st.composite
@@ -130,6 +136,38 @@ def solver(space, objective, caps):
 def test_solver_equals_exhaustive(objective, data):
     space = data.draw(mapspaces())
     assert values(solver, space, objective) == values(exhaustive, space, objective)
+
+
+def no_mapping_keeps_to_contradictions(data):
+    """What is refused without searching has no mapping, if the nodes that constraints are on are kept."""
+    nest, arch = data.draw(problems(limit=1500))
+    factors = data.draw(st.sampled_from(list(Factors)))
+    told = resolve(data.draw(asked(nest, arch)), nest, arch, strict=True)
+    if not contradictions(told, nest, arch, perfect=factors is Factors.PERFECT):
+        return
+    bypassed = {(c.memory, c.tensor) for c in told if isinstance(c, Kept) and not c.kept}
+    nodes = {(c.memory, c.tensor) for c in told if isinstance(c, Tile)}
+    nodes |= {node for c in told if isinstance(c, Above) for node in (c.outer, c.inner)}
+    kept = [
+        Kept(*node) for node in sorted(nodes - bypassed) if nest.tensor(node[1]).role in arch.memory(node[0]).may_keep
+    ]
+    space = Mapspace(nest, arch, factors, tuple(dict.fromkeys((*told, *kept))))
+    assume(candidates(space) <= FEW)
+    with pytest.raises(InfeasibleError):
+        exhaustive(space)
+
+
+@settings(max_examples=100, suppress_health_check=HealthCheck)
+@given(data=st.data())
+def test_contradictions_are_true(data):
+    no_mapping_keeps_to_contradictions(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, suppress_health_check=HealthCheck)
+@given(data=st.data())
+def test_contradictions_are_true_of_many(data):
+    no_mapping_keeps_to_contradictions(data)
 
 
 @pytest.mark.parametrize("objective", Objective)
