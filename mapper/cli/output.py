@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from mapper.arch import Architecture
 
 
+WIDE = 160
+"""Columns that most tables fit into. A narrower terminal breaks their lines, which beats names cut to a few letters."""
+
+
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; wide enough for every table where there is none."""
+    """A console as wide as the terminal; on stdout wide enough for tables."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 160, highlight=False, emoji=False, markup=False)
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    found = Console(stderr=stderr, width=None if terminal else WIDE, highlight=False, emoji=False, markup=False)
+    if not stderr:
+        found.width = max(found.width, WIDE)
+    return found
 
 
 def warning(text: str) -> None:
@@ -35,12 +42,17 @@ def warn_of(arch: Architecture) -> None:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table with these columns, the `right` ones aligned to the right; each row is a line, whatever names hold."""
+    """A table with these columns, the `right` ones aligned to the right; what is too wide goes on below.
+
+    Each row is a line otherwise, whatever names hold.
+    """
     from rich import box
 
     found = _lines()(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        found.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        found.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column in right, overflow="fold"
+        )
     return found
 
 

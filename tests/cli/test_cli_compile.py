@@ -13,6 +13,7 @@ from backends.emit import read_schedule
 from mapper.arch import load_architecture
 from mapper.cli.compile import Request, run
 from mapper.cli.options import Asked
+from mapper.cli.output import console, table
 from mapper.mapping import violations
 
 LAYERS = ["conv/1", "conv 2", "gemm"]
@@ -173,6 +174,15 @@ def test_the_table_shows_where_it_goes_and_how_fast(mapper, model, spec):
         shares = [float(word.rstrip("%,").lstrip("<")) for word in line.split() if "%" in word]
         assert shares == sorted(shares, reverse=True) and 97 < sum(shares) < 103
     assert "TOPS/W" in lines[-1] and "inferences/s" in lines[-1] and lines[-1].endswith("% of peak")
+
+
+def test_names_are_whole_on_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    rows, name = table("layer", "op", "dims"), "encoder/layer.0/attention/query"
+    rows.add_row(name, "MatMulInteger", "M=128 N=768 K=768")
+    console().print(rows)
+    assert f"{name}   MatMulInteger   M=128 N=768 K=768" in sys.stdout.getvalue()
 
 
 def test_a_name_that_a_terminal_would_obey_is_escaped_on_a_line(mapper, spec, tmp_path):
