@@ -102,11 +102,11 @@ def compile_model(
 ) -> Compiled:
     """Map every layer of an ONNX model, each distinct one once.
 
-    `model` is a file, a short name ('alexnet') or an onnx.ModelProto, `shapes` gives inputs with symbolic dims a shape,
-    `dims` the symbols a size, `values` inputs a number for good. The options are those of `search_layer`, for each
-    layer; a constraint is left out for layers without its dims and tensors. Layers are solved one after the other, in
-    `jobs` processes (a script guards its entry then: if __name__ == "__main__"), or in an `executor` of your own;
-    `on_solved` is called with the nest and the result of each.
+    `model` is a file, a short name ('alexnet') or an onnx.ModelProto, `shapes` gives a shape to inputs, and to values
+    whose shape is open otherwise, `dims` a size to symbols, `values` inputs a number for good. The options are
+    those of `search_layer`, for each layer; a constraint is left out for layers without its dims and tensors. Layers
+    are solved one after the other, in `jobs` processes (a script guards its entry then: if __name__ == "__main__"), or
+    in an `executor` of your own; `on_solved` is called with the nest and the result of each.
 
     Raises InputError for what cannot be read and for constraints that contradict each other or that no layer can take,
     InfeasibleError naming every layer that cannot be mapped, and on Ctrl-C Interrupted, a KeyboardInterrupt with the
