@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_models import BOOL, FLOAT, INT32, INT64, UINT8, Graph
 from onnx import TensorProto, helper
-from representatives import BOOL, FLOAT, INT32, INT64, UINT8, Graph
 from test_network import verify
 
 from frontends.onnx import load

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import odd_models as kinds
 import pytest
-import representatives as kinds
 from onnx import TensorProto, helper
 from test_network import Ran, contract, counts, saved, verify
 
