@@ -6,6 +6,7 @@ import re
 
 from frontends.onnx.binding import Binding, Result, View
 from frontends.onnx.site import Lowered, Site
+from mapper.errors import InputError
 from mapper.ir import LoopNest, Role, Tensor, Term
 
 
@@ -19,6 +20,20 @@ def parse(equation: str) -> tuple[list[str], str]:
         once = sorted(letter for letter in set(letters) if letters.count(letter) == 1)
         right = ("..." if "..." in left else "") + "".join(once)
     return operands, right
+
+
+def check(equation: str, place: str) -> None:
+    """InputError for what is no equation: ONNX's inference does not return from some of these."""
+    operands, output = parse(equation)
+    if not all(re.fullmatch(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*", word) for word in (*operands, output)):
+        raise InputError(
+            f"the equation {equation!r} has subscripts that are no letters, or two ellipses in one term", place=place
+        )
+    letters = output.replace("...", "")
+    if len(set(letters)) < len(letters) or not set(letters) <= set("".join(operands)):
+        raise InputError(
+            f"the output of the equation {equation!r} has a letter twice, or one that no operand has", place=place
+        )
 
 
 def is_product(equation: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frontends import survey
-from frontends.onnx import graph
+from frontends.onnx import einsum, graph
 from frontends.onnx.fold import SMALL
 from frontends.onnx.registry import STANDARD_DOMAINS, UNOFFICIAL
 from frontends.onnx.shapes import condense
@@ -174,9 +174,13 @@ def read_small(proto: onnx.ModelProto, folder: Path) -> str | None:
 
 
 def check(proto: onnx.ModelProto, place: str) -> None:
-    """Run ONNX's checker; InputError with its first complaint."""
+    """Run ONNX's checker; InputError with its first complaint, or where two versions of the standard are imported."""
     from onnx import checker
 
+    versions = {opset.version for opset in proto.opset_import if opset.domain in STANDARD_DOMAINS}
+    if len(versions) > 1:
+        which = " and ".join(map(str, sorted(versions)))
+        raise InputError(f"the model imports opsets {which} of the standard", place=place, hint="leave one of them")
     # Three complaints of the checker do not concern a mapping: inputs and outputs of the model without a shape, which
     # the user or shape inference may supply, weights that lie beside the file and are not there, and operators that
     # ONNX Runtime has in the domain of the standard.
@@ -187,7 +191,7 @@ def check(proto: onnx.ModelProto, place: str) -> None:
     shapeless = [tensor for tensor in values if not tensor.HasField("shape")]
     for tensor in shapeless:
         tensor.shape.SetInParent()
-    version = max((o.version for o in proto.opset_import if o.domain in STANDARD_DOMAINS), default=0)
+    version = max(versions, default=0)
     nodes = (node for node in graph.all_nodes(checked.graph) if graph.is_standard(node))
     others = [node for node in nodes if version < UNOFFICIAL.get(node.op_type, 0)]
     for node in others:
@@ -205,6 +209,14 @@ def check(proto: onnx.ModelProto, place: str) -> None:
         for node in others:
             node.domain = ""
         checked.opset_import.pop()
+
+
+def check_equations(proto: onnx.ModelProto) -> None:
+    """InputError for an Einsum whose equation is none."""
+    for node in graph.all_nodes(proto.graph):
+        if node.op_type == "Einsum" and graph.is_standard(node):
+            equation = graph.attributes(node).get("equation", "")
+            einsum.check(equation if isinstance(equation, str) else "", graph.place(node))
 
 
 def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:

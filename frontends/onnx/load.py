@@ -66,6 +66,7 @@ def load(
         graph.name_nodes(proto.graph, set())
         graph.sort(proto.graph)
         files.check(proto, place)
+        files.check_equations(proto)
         files.check_external(proto, path.parent)
         missing = files.read_small(proto, path.parent)
         quantization.fuse(proto)

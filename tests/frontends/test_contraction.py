@@ -71,6 +71,11 @@ def test_any_einsum(data, tmp_path):
     [
         ("ij,jk->ik", [(3, 4), (5, 6)], "j is 4 and 5|[Ii]ncompatible|shape"),
         ("ij,jk->ik", [(3, 4, 5), (4, 5)], "axes|rank|[Nn]umber"),
+        ("ij,jk->ikk", [(3, 4), (4, 5)], "Einsum node it: the output of the equation 'ij,jk->ikk' has a letter twice"),
+        ("ij->ii", [(3, 4)], "has a letter twice"),
+        ("ij,jk->ikz", [(3, 4), (4, 5)], "or one that no operand has"),
+        ("ij,jk->ik1", [(3, 4), (4, 5)], "subscripts that are no letters"),
+        ("...i...,i->i", [(3, 4), (4,)], "subscripts|[Ee]llips"),
     ],
 )
 def test_refused(equation, shapes, words, tmp_path):

@@ -328,6 +328,24 @@ def test_shapes_that_need_folding(tmp_path):
     assert network.nodes[0].name == "Reshape_4"
 
 
+@pytest.mark.parametrize("domains", [("", "ai.onnx"), ("ai.onnx", ""), ("", "")])
+@pytest.mark.parametrize("versions", [(17, 27), (27, 17)])
+def test_two_versions_of_the_standard_are_refused(domains, versions, tmp_path):
+    """Which one a node is of is not known."""
+    node = helper.make_node("LinearAttention", ["q", "q", "q"], ["y"], q_num_heads=2, kv_num_heads=2)
+    proto = model([node], {"q": (1, 3, 8)}, ["y"])
+    del proto.opset_import[:]
+    proto.opset_import.extend(map(helper.make_opsetid, domains, versions))
+    with pytest.raises(InputError, match="imports opsets 17 and 27 of the standard"):
+        loaded(proto, tmp_path)
+
+
+def test_one_version_may_be_imported_twice(tmp_path):
+    proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (3,)}, ["y"])
+    proto.opset_import.add(domain="ai.onnx", version=proto.opset_import[0].version)
+    assert loaded(proto, tmp_path).network.nodes
+
+
 def test_custom_operators_of_known_shape_are_kept(tmp_path):
     proto = model([helper.make_node("Odd", ["x"], ["y"], domain="own"), helper.make_node("Relu", ["y"], ["z"])],
                   {"x": (2, 3)}, ["z"], domains=["own"])  # fmt: skip

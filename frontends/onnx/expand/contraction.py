@@ -38,9 +38,9 @@ def einsum(body: Body) -> None:
     The ellipsis becomes letters of its own; of axes that broadcast those of size 1 are dropped.
     """
     site = body.site
-    if len(site.inputs) == 1:
-        return  # a sum or another order, which moves data
     words, output, extents = lettered(site)
+    if len(words) == 1:
+        return  # a sum or another order, which moves data
     terms: list[tuple[str, str]] = []  # value and letters
     for value, word in zip(site.inputs, words, strict=True):
         shape = site.shape(value)
