@@ -25,6 +25,9 @@ from mapper.ir import LoopNest, Reduction
 DOUBLE, SINGLE = 2.0**-53, 2.0**-24
 """Unit roundoffs."""
 
+EXACT = 2.0**53
+"""Sums of integers below this are exact in double precision."""
+
 LIKELY = 4.0
 """Errors of a sum of n terms in single precision of more than this times sqrt(n) units are not seen: vectors of partial
 sums keep them below it, even where all of them have the same sign."""
@@ -48,7 +51,7 @@ def misplaced(nest: LoopNest, ours: Array, exact: Array, size: Array, *, integer
     Both may be n u sum|a||b| from the right value; sums of `integers` below 2**53 are exact. `size` is sum|a||b|.
     """
     allowed = 2 * (terms(nest) + 1) * DOUBLE * size
-    if integers and float(size.max(initial=0.0)) < 2.0**53:
+    if integers and float(size.max(initial=0.0)) < EXACT:
         allowed = np.zeros_like(size)
     wrong = ~((np.abs(ours - exact) <= allowed) | (ours == exact))
     if not wrong.any():
@@ -81,11 +84,25 @@ def disagrees(
     elif nest.reduction is Reduction.SUM:
         allowed = np.maximum(allowed, TOLERANCE * np.abs(other))
     wrong = ~((apart <= allowed) | (one == other) | (np.isnan(one) & np.isnan(other)))
-    share = float(np.max(apart / sizes, where=(sizes > 0) & np.isfinite(apart), initial=0.0))
+    shares = np.divide(apart, sizes, out=np.zeros_like(apart), where=(sizes > 0) & np.isfinite(apart))
+    share = float(shares.max(initial=0.0))
     likely = LIKELY * math.sqrt(terms(nest) + 1) * unit
     if wrong.any():
         return located(wrong, ours, theirs, "ONNX Runtime", "more than single precision explains"), likely
     return None, min(share, likely)
+
+
+def overflows(sizes: Array, ours: Array, theirs: Array) -> Array:
+    """Which elements are others, beyond what their type holds in the end or on the way: there it depends on the order
+    of the sum, or on the processor, what becomes of them. `sizes` is sum|a||b| of each."""
+    kind = theirs.dtype
+    if ours.shape != theirs.shape:
+        return np.zeros(ours.shape, bool)
+    if kind.kind in "iu":
+        return np.logical_and(sizes > float(np.iinfo(kind).max), ours != theirs)
+    if kind.kind != "f":  # types that NumPy does not have
+        return np.zeros(sizes.shape, bool)
+    return (sizes >= float(np.finfo(kind).max)) & ~(np.isfinite(ours) & np.isfinite(theirs))
 
 
 def value_size(binding: Binding, size: Array, values: Mapping[str, Array]) -> Array:

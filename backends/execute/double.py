@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends.execute.compare import is_real
-from backends.execute.referee import Record
+from backends.execute.referee import Record, summed
 from backends.execute.reference import reference
 from backends.execute.runtime import Array, Arrays
 from backends.execute.walk import Site, Walk
@@ -33,11 +33,12 @@ class Double(Walk):
     def layer(self, region: Region, node: onnx.NodeProto, values: Arrays, part: bool) -> Array:
         """The value, in float64 if it is a float."""
         nest, binding = self.site.nests[node.name], region.bindings[node.name]
+        dtype = region.shapes.dtype(binding.result.value)
+        if not is_real(dtype):
+            return summed(region, node, nest, values)
         wide = {name: doubled(values[name]) for name in region.reads(node)}
         operands = {name: pack(view, wide) for name, view in binding.operands.items()}
-        found = unpack(binding, reference(nest, operands), wide)
-        dtype = region.shapes.dtype(binding.result.value)
-        return found if is_real(dtype) else found.astype(dtype)
+        return unpack(binding, reference(nest, operands), wide)
 
     def operator(
         self, region: Region, node: onnx.NodeProto, values: Arrays, wanted: list[str], fixed: frozenset[str], part: bool

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from backends.execute.bounds import disagrees, magnitude, misplaced
+from backends.execute.bounds import EXACT, disagrees, magnitude, misplaced, overflows, value_size
 from backends.execute.compare import difference, disagreement, distances, is_real, relative_error
 from backends.execute.double import Double
 from backends.execute.findings import Check, IllConditioned
 from backends.execute.precision import narrowest
-from backends.execute.referee import Perturbed, Record, Refereed, told
-from backends.execute.reference import reference
+from backends.execute.referee import Perturbed, Record, Refereed, summed, told
+from backends.execute.reference import reference, typed
 from backends.execute.runtime import Array, Arrays
 from backends.execute.walk import Site, Walk
 from frontends.onnx import graph, pack, unpack
+from frontends.onnx.binding import Binding
 from frontends.onnx.region import Region
 from mapper.arch import Architecture
 from mapper.errors import InputError, MapperError
@@ -104,29 +105,35 @@ class Executed(Walk):
         """The value, computed by the mapping. Where what is given is not finite, the layer is executed on something
         else, and what it makes of it is NumPy's."""
         nest, binding = self.site.nests[node.name], region.bindings[node.name]
-        fit = self._executable(nest, {view.value for view in binding.operands.values()}, values)
+        fit, why = self._executable(nest, binding, values)
         ours = self._executed(region, node, values | fit, part)
         if not fit:
             return ours
         inputs = ", ".join(sources(self.site.model.region, node)) or "the constants of the model"
         self.found.uncompared[f"layer {node.name}"] = (
-            f"it is given values that are not finite, which come of {inputs}: it was executed on others "
-            "(--value or --data gives inputs)"
+            f"it is given {why}, which come of {inputs}: it was executed on others (--value or --data gives inputs)"
         )
-        operands = {name: pack(view, values) for name, view in binding.operands.items()}
-        return unpack(binding, reference(nest, operands), values).astype(ours.dtype)
+        return summed(region, node, nest, values)
 
-    def _executable(self, nest: LoopNest, names: set[str], values: Arrays) -> Arrays:
-        """Other values for those that no executor takes: infinities where something is added, and no numbers."""
+    def _executable(self, nest: LoopNest, binding: Binding, values: Arrays) -> tuple[Arrays, str]:
+        """Other values for those that no executor takes, and what these are: infinities where something is added, what
+        is no number, and integers whose sums double precision does not hold."""
         fit: Arrays = {}
-        for name in sorted(names):
+        names = sorted({view.value for view in binding.operands.values()})
+        if all(values[name].dtype.kind in "iu" for name in names):
+            if nest.reduction is Reduction.SUM and any(values[name].dtype.itemsize > 2 for name in names):
+                size = magnitude(nest, {name: pack(view, values) for name, view in binding.operands.items()})
+                if float(size.max(initial=0.0)) >= EXACT:
+                    fit = {name: values[name] % 127 for name in names}
+            return fit, "integers whose sums are beyond 2^53"
+        for name in names:
             array = values[name]
             if is_real(array.dtype):
                 good = np.isfinite(array) if nest.reduction is Reduction.SUM else ~np.isnan(array)
                 if not good.all():
                     drawn = np.asarray(np.random.default_rng(0).standard_normal(array.shape))
                     fit[name] = np.where(good, array, drawn.astype(array.dtype))
-        return fit
+        return fit, "values that are not finite"
 
     def _executed(self, region: Region, node: onnx.NodeProto, values: Arrays, part: bool) -> Array:
         nest, binding = self.site.nests[node.name], region.bindings[node.name]
@@ -139,13 +146,20 @@ class Executed(Walk):
         if execution.output.shape != nest.shape(nest.output):
             raise ValueError(f"{node.name}: output of shape {execution.output.shape} for {nest}")
         exact, size = reference(nest, operands), magnitude(nest, operands)
-        ours = unpack(binding, execution.output, values).astype(region.shapes.dtype(value))
+        ours = typed(unpack(binding, execution.output, values), region.shapes.dtype(value))
         integers = all(operand.dtype.kind in "iub" for operand in operands.values())
         counts = difference(self.plan.expected[nest], execution.counts)
         mismatch = counts or misplaced(nest, execution.output, exact, size, integers=integers)
         check = Check(node.name, relative_error(execution.output, exact), counts is None, mismatch, refereed=False)
         theirs = {} if part else self.referee(region, node, values, [value], frozenset())
         if value in theirs:
+            beyond = overflows(value_size(binding, size, values), ours, theirs[value])
+            if np.any(beyond):
+                self.found.uncompared[f"layer {node.name}"] = (
+                    f"its sums are beyond {ours.dtype.name} on these inputs: where they are, ONNX Runtime's are taken "
+                    "(--data gives inputs)"
+                )
+                ours = np.where(beyond, theirs[value], ours)
             other, seen = disagrees(nest, binding, ours, theirs[value], size, values)
             distance = relative_error(ours, theirs[value])
             check = replace(check, relative_error=distance, mismatch=mismatch or other, refereed=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from backends.execute.bounds import SINGLE, magnitude, value_size
 from backends.execute.compare import is_real
-from backends.execute.reference import reference
+from backends.execute.reference import reference, typed
 from backends.execute.runtime import Array, Arrays
 from backends.execute.walk import Site, Walk
 from frontends.onnx import graph, pack, unpack
@@ -17,6 +17,7 @@ from frontends.onnx.region import Region
 from frontends.onnx.registry import SHAPE_READERS
 from frontends.onnx.shapes import text
 from mapper.errors import InputError
+from mapper.ir import LoopNest
 
 if TYPE_CHECKING:
     import onnx
@@ -55,9 +56,7 @@ class Refereed(Walk):
         try:
             return told(self, region, node, values, [value], frozenset())[value]
         except InputError:
-            nest = self.site.nests[node.name]
-            exact = reference(nest, {name: pack(view, values) for name, view in binding.operands.items()})
-            return unpack(binding, exact, values).astype(region.shapes.dtype(value))
+            return summed(region, node, self.site.nests[node.name], values)
 
     def operator(
         self, region: Region, node: onnx.NodeProto, values: Arrays, wanted: list[str], fixed: frozenset[str], part: bool
@@ -118,6 +117,16 @@ class Perturbed(Refereed):
     ) -> Arrays:
         """What the perturbed parts gave."""
         return found
+
+
+def summed(region: Region, node: onnx.NodeProto, nest: LoopNest, values: Arrays) -> Array:
+    """What NumPy makes of a layer: in double precision, integers in 64 bits, in the type of its value."""
+    binding = region.bindings[node.name]
+    dtype = region.shapes.dtype(binding.result.value)
+    operands = {name: pack(view, values) for name, view in binding.operands.items()}
+    integers = dtype.kind in "iu" and all(operand.dtype.kind in "iu" for operand in operands.values())
+    exact = reference(nest, operands, np.int64 if integers else np.float64)
+    return typed(unpack(binding, exact, values), dtype)
 
 
 def told(

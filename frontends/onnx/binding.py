@@ -106,7 +106,8 @@ def unpack(binding: Binding, array: Array, arrays: Mapping[str, Array]) -> Array
     if result.alpha != 1.0:
         y = result.alpha * y
     if result.bias is not None:
-        y = y + result.beta * arrays[result.bias].reshape(result.bias_shape)
+        bias = arrays[result.bias].reshape(result.bias_shape)
+        y = y + (bias if result.beta == 1.0 else result.beta * bias)
     return np.asarray(y)  # one number times another is no array any more
 
 

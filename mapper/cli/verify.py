@@ -246,6 +246,7 @@ def _lines(verification: dict[str, Any]) -> Iterator[str]:
         if verification["passed"]:
             why = "the model runs none of its layers on these inputs" if idle else "the model has no layers"
             yield f"nothing was executed: {why}"
+            yield from _uncompared(verification)
         return
     matched = "equal to the model's" if verification["counts_match"] else "NOT equal to the model's"
     error = verification["max_relative_error"]
@@ -263,6 +264,10 @@ def _lines(verification: dict[str, Any]) -> Iterator[str]:
         yield f"{steps} element{'s' * (steps > 1)} went the other way at a step, as rounding, on inputs that agree"
     if idle:
         yield f"not executed, as these inputs do not lead there: {', '.join(idle)}"
+    yield from _uncompared(verification)
+
+
+def _uncompared(verification: dict[str, Any]) -> Iterator[str]:
     for name, reason in verification.get("uncompared", {}).items():
         yield f"not compared: {name}: {reason}"
 

@@ -376,3 +376,55 @@ def test_integers_up_to_what_doubles_hold_are_exact():
     right, small, large = np.full(shape, 5.0), np.full(shape, 9.0), np.full(shape, 2.0**60)
     assert misplaced(nest, right, right + 1, small, integers=True) is not None
     assert misplaced(nest, right, right + 1, large, integers=True) is None
+
+
+def test_what_is_beyond_single_precision_is_not_compared_but_executed(tmp_path: Path):
+    """Infinities depend on the order of a sum: ONNX Runtime's may be no numbers where ours are infinite."""
+    graph = kinds.Graph()
+    weight = graph.constant(1e30 * np.random.default_rng(0).standard_normal((8, 3)))
+    y = graph("MatMul", graph("Mul", "x", graph.constant(1e20)), weight)
+    path = graph.save(tmp_path / "huge.onnx", {"x": (TensorProto.FLOAT, (4, 8))}, y)
+    found = verify(load(path))
+    assert found.passed, found.failure
+    assert "beyond float32" in dict(found.uncompared)["layer MatMul_1"]
+
+    def wrong(nest, *rest):
+        ran = contract(nest, *rest)
+        return Ran(ran.output * (1 + 1e-12), ran.counts)
+
+    assert "double precision" in verify(load(path), wrong).failure
+
+
+def test_sums_of_nothing_but_zeros_warn_of_nothing(tmp_path: Path):
+    """The share of an error in sum|a||b| is not asked where that is 0 (warnings are errors here)."""
+    graph = kinds.Graph()
+    y = graph("MatMul", graph("Mul", "x", graph.constant([[0.0], [1.0]])), graph.constant(np.ones((4, 3))))
+    found = verify(load(graph.save(tmp_path / "zeros.onnx", {"x": (TensorProto.FLOAT, (2, 4))}, y)))
+    assert found.passed, found.failure
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT64, TensorProto.UINT32, TensorProto.UINT64])
+@pytest.mark.parametrize("op", ["MatMul", "ReduceSum"])
+@pytest.mark.parametrize("half", [False, True])
+def test_integers_that_overflow_raise_no_false_alarm(kind: int, op: str, half: bool, tmp_path: Path):
+    """Products wrap as ONNX Runtime's do, its sums saturate; what double precision does not hold is said."""
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    large = 2 ** (dtype.itemsize * (4 if half else 8) - 2) + 3
+    graph = kinds.Graph()
+    if op == "MatMul":
+        y = graph(op, "x", graph.constant(np.full((5, 2), large), dtype))
+    else:
+        y = graph(op, graph("Mul", "x", graph.constant(large, dtype)))
+    model = load(graph.save(tmp_path / "large.onnx", {"x": (kind, (3, 5))}, y, kind))
+    if not model.network.layers:
+        return
+    found = verify(model, inputs={"x": np.ones((3, 5), dtype)})
+    assert found.passed, found.failure
+    if op == "MatMul":
+        assert ("2^53" in "".join(why for _, why in found.uncompared)) == (5 * large >= 2**53)
+
+    def wrong(nest, *rest):
+        ran = contract(nest, *rest)
+        return Ran(ran.output + (1 if np.abs(ran.output).max() < 2**53 else 2**20), ran.counts)
+
+    assert verify(model, wrong, inputs={"x": np.ones((3, 5), dtype)}).failure
