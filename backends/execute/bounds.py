@@ -95,14 +95,12 @@ def disagrees(
 def overflows(sizes: Array, ours: Array, theirs: Array) -> Array:
     """Which elements are others, beyond what their type holds in the end or on the way: there it depends on the order
     of the sum, or on the processor, what becomes of them. `sizes` is sum|a||b| of each."""
-    kind = theirs.dtype
-    if ours.shape != theirs.shape:
-        return np.zeros(ours.shape, bool)
-    if kind.kind in "iu":
-        return np.logical_and(sizes > float(np.iinfo(kind).max), ours != theirs)
-    if kind.kind != "f":  # types that NumPy does not have
-        return np.zeros(sizes.shape, bool)
-    return (sizes >= float(np.finfo(kind).max)) & ~(np.isfinite(ours) & np.isfinite(theirs))
+    kind, beyond = theirs.dtype, np.zeros(ours.shape, bool)
+    if ours.shape == theirs.shape and kind.kind in "iu":
+        beyond = (sizes > float(np.iinfo(kind).max)) & (ours != theirs)
+    elif ours.shape == theirs.shape and kind.kind == "f":  # not of the types that NumPy does not have
+        beyond = (sizes >= float(np.finfo(kind).max)) & ~(np.isfinite(ours) & np.isfinite(theirs))
+    return beyond
 
 
 def value_size(binding: Binding, size: Array, values: Mapping[str, Array]) -> Array:
