@@ -109,10 +109,15 @@ class Executed(Walk):
         ours = self._executed(region, node, values | fit, part)
         if not fit:
             return ours
-        inputs = ", ".join(sources(self.site.model.region, node)) or "the constants of the model"
-        self.found.uncompared[f"layer {node.name}"] = (
-            f"it is given {why}, which come of {inputs}: it was executed on others (--value or --data gives inputs)"
-        )
+        stored = {tensor.name for tensor in region.graph.initializer}
+        if stored >= fit.keys():
+            reason = f"it has {why} as its constants {', '.join(sorted(fit))}: it was executed on others"
+        else:
+            inputs = ", ".join(sources(self.site.model.region, node)) or "the constants of the model"
+            reason = (
+                f"it is given {why}, which come of {inputs}: it was executed on others (--value or --data gives inputs)"
+            )
+        self.found.uncompared[f"layer {node.name}"] = reason
         return summed(region, node, nest, values)
 
     def _executable(self, nest: LoopNest, binding: Binding, values: Arrays) -> tuple[Arrays, str]:

@@ -428,3 +428,14 @@ def test_integers_that_overflow_raise_no_false_alarm(kind: int, op: str, half: b
         return Ran(ran.output + (1 if np.abs(ran.output).max() < 2**53 else 2**20), ran.counts)
 
     assert verify(model, wrong, inputs={"x": np.ones((3, 5), dtype)}).failure
+
+
+def test_constants_that_are_not_finite_are_named_as_such(tmp_path: Path):
+    graph = kinds.Graph()
+    weight = graph.constant([[1.0, np.inf], [np.nan, 2.0]])
+    found = verify(
+        load(graph.save(tmp_path / "inf.onnx", {"x": (TensorProto.FLOAT, (4, 2))}, graph("MatMul", "x", weight)))
+    )
+    assert found.passed, found.failure
+    why = dict(found.uncompared)["layer MatMul_0"]
+    assert why == f"it has values that are not finite as its constants {weight}: it was executed on others"
