@@ -14,7 +14,7 @@ from backends.execute.compare import difference, disagreement, distances, is_rea
 from backends.execute.double import Double
 from backends.execute.findings import Check, IllConditioned
 from backends.execute.precision import narrowest
-from backends.execute.referee import Perturbed, Record, Refereed, summed, told
+from backends.execute.referee import STEPS, Perturbed, Record, Refereed, real, summed, told
 from backends.execute.reference import reference, typed
 from backends.execute.runtime import Array, Arrays
 from backends.execute.walk import Site, Walk
@@ -201,7 +201,8 @@ class Executed(Walk):
         if key not in self.record.jumps:
             return found
         inputs, theirs = self.record.jumps[key]
-        apart = sum(_apart(found[name], theirs[name]) for name in wanted if name in theirs)
+        stepped = [name for name in wanted if name in theirs and (node.op_type in STEPS or not real(theirs[name]))]
+        apart = sum(_apart(found[name], theirs[name]) for name in stepped)
         if not apart:
             return found
         narrow = narrowest(region, inputs)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Key = tuple[str, int]
 """The name of a node, and how often it ran before."""
 
-STEPS = frozenset({"Ceil", "Floor", "Mod", "Round", "Sign", "TopK"})
+STEPS = frozenset({"Ceil", "Floor", "Mod", "Round", "Sign"})
 """Operators that make floats of floats and jump."""
 
 
@@ -157,10 +157,11 @@ def jumps(region: Region, node: onnx.NodeProto, values: Arrays, found: Arrays) -
     arrays = (*(values[name] for name in region.reads(node)), *found.values())
     if node.op_type in SHAPE_READERS or any(isinstance(array, list) for array in arrays):
         return False
-    continuous = any(_real(values[name]) for name in region.reads(node))
-    stepped = node.op_type in STEPS or not all(map(_real, found.values()))
+    continuous = any(real(values[name]) for name in region.reads(node))
+    stepped = node.op_type in STEPS or not all(map(real, found.values()))
     return continuous and stepped
 
 
-def _real(array: Array) -> bool:
+def real(array: Array) -> bool:
+    """Whether a value is an array of floats, of at least 16 bits."""
     return isinstance(array, np.ndarray) and is_real(array.dtype)

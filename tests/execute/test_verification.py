@@ -439,3 +439,13 @@ def test_constants_that_are_not_finite_are_named_as_such(tmp_path: Path):
     assert found.passed, found.failure
     why = dict(found.uncompared)["layer MatMul_0"]
     assert why == f"it has values that are not finite as its constants {weight}: it was executed on others"
+
+
+def test_floats_beside_positions_are_no_steps(tmp_path: Path):
+    """TopK makes both; the last bits of the greatest values are no side of anything."""
+    graph = kinds.Graph()
+    weight = graph.constant(np.random.default_rng(0).standard_normal((64, 32)))
+    y = graph("TopK", graph("MatMul", "x", weight), graph.constant([8], np.int64), outputs=2)
+    found = verify(load(graph.save(tmp_path / "topk.onnx", {"x": (TensorProto.FLOAT, (16, 64))}, y)))
+    assert found.passed and found.steps == 0
+    assert max(check.relative_error for check in found.layers) > 0
