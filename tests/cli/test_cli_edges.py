@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("descriptors", [4, 6, 9, 14, 20])
+@pytest.mark.parametrize("descriptors", [6, 9, 14, 20])  # fewer, and Python itself may not start
 def test_few_file_descriptors(descriptors):
     found = run("compile", "survey/lenet5", "-a", "simple3", "-j", 2, limit=(resource.RLIMIT_NOFILE, descriptors))
     assert found.returncode in (0, SYSTEM) and "Traceback" not in found.stderr
