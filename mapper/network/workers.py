@@ -29,10 +29,11 @@ def workers(jobs: int, tasks: int) -> Iterator[Executor]:
     try:
         yield executor
     except BaseException:
-        processes = list((executor._processes or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
+        with _uninterrupted():
+            for process in list((executor._processes or {}).values()):
+                process.terminate()
+            # waited for: the end of Python may otherwise meet the pool's thread while it closes its pipes
+            executor.shutdown(cancel_futures=True)
         raise
     executor.shutdown()
 
