@@ -37,6 +37,12 @@ def never_rolling(self: Model) -> None:
         self.model.add(roll == 0)
 
 
+def rolling_over_all(self: Model) -> None:
+    """What rolls does so over a whole dim, not within a piece of it."""
+    for (slot, d), roll in self.rolls.items():
+        self.model.add(self.node(slot).reach[d] == self.space.dims[d]).only_enforce_if(roll)
+
+
 def never_together(self: Model) -> None:
     """No loop is the nearest of two windows."""
     for tie in self.ties.values():
@@ -184,7 +190,14 @@ SOLVER: dict[str, Mutant] = {
     # mappings that are forgotten
     "a node never stands above those of later tensors": demanding(never_above),
     "no window rolls": demanding(never_rolling),
+    "windows roll over whole dims only": demanding(rolling_over_all),
     "two windows do not roll along one loop": demanding(never_together),
+    "a loop above all nodes stands above the fan-out, though that cuts a shorter last piece": around(
+        Model, "_clipped", lambda *_: []
+    ),
+    "a loop above all nodes stands above the fan-out, so that neighbours are adjacent": around(
+        Model, "_shared", lambda *_: []
+    ),
     "nothing is bypassed": demanding(always_kept),
     "no tensor is in each of its memories": demanding(never_all_kept),
     "no dim is unrolled along two axes": demanding(one_axis_a_dim),

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from mutants.lattices import LATTICE
 from mutants.patching import Mutant
 from mutants.solvers import SOLVER
-from provers import MIDDLING, ROLLING, Search, covered, everything, found, lattice, least, rolling, solver
+from provers import HOME, MAC, MIDDLING, ROLLING, Search, covered, everything, found, lattice, least, rolling, solver
 from strategies import halos, problems, reductions
 from test_reference_cases import CUTS, FRONTS
 from test_reference_values import TABLE
 
-from mapper.arch import Architecture, Axis, Compute, FanOut, Memory, load_architecture
+from mapper.arch import Architecture, Axis, FanOut, load_architecture
 from mapper.errors import InfeasibleError
-from mapper.ir import gemm, parse_nest
+from mapper.ir import parse_nest
 from mapper.search import Factors, Mapspace, Objective
 from mapper.search.exhaustive import candidates
 
@@ -86,12 +86,25 @@ def chosen(search: Search) -> tuple[tuple[Problem, Any], ...]:
     problems = [
         *(Problem(Mapspace(case.nest, case.arch), Objective.ENERGY) for case in CUTS.values()),
         *(Problem(Mapspace(case.nest, case.arch), objective) for case in FRONTS.values() for objective in Objective),
-        Problem(Mapspace(gemm(M=4, N=1, K=1), TWO_AXES, Factors.PERFECT), Objective.LATENCY),
+        *FASTEST,
     ]
     return (*known, *((problem, found(everything, *problem)) for problem in problems))
 
 
-TWO_AXES = Architecture("two axes", (Memory("HOME"), FanOut("PE", (Axis("x", 2), Axis("y", 2))), Compute("MAC")))
+def fastest(text: str, axes: dict[str, int], *, halo: bool = False) -> Problem:
+    """The fastest mapping of a layer on instances along some axes."""
+    mesh = FanOut("PE", tuple(Axis(name, size) for name, size in axes.items()), halo=halo)
+    return Problem(Mapspace(parse_nest(text), Architecture("fast", (HOME, mesh, MAC))), Objective.LATENCY)
+
+
+FASTEST = [
+    fastest("O[M] += A[M] * B[] {M=4}", {"x": 2, "y": 2}),
+    # pieces of 4, 4 and 2, each one by one: 10 is not cut into pieces of 3, the first elements of all three
+    fastest("O[M] += A[M] * B[] {M=10}", {"x": 3}),
+    # words 0, 2, 2 and 4 at once, of which one is shared: of neighbouring outputs' 0, 2, 1 and 3 none is
+    fastest("O[P] += I[P+2*R] * W[R] {P=4 R=2}", {"x": 2, "y": 2}, halo=True),
+]
+"""Problems of which each tells a mutant that drawn ones do not."""
 
 
 def told_apart(search: Search, problem: Problem, right: Any) -> str | None:
