@@ -6,6 +6,7 @@ Anything else that is raised is a defect of this program and stays an ordinary e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -18,23 +19,34 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def readable(text: str) -> str:
+    """A line of a message: printable, and no longer than a person reads, whatever it quotes.
+
+    Of a word of more than 200 characters, and of a line of more than 1000 after that, the middle is left out.
+    """
+    words = re.sub(r"[^ ]{201,}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", printable(text))
+    return words if len(words) <= 1000 else f"{words[:700]} ... {words[-290:]}"
+
+
 class MapperError(Exception):
     """A problem the user can mend.
 
     `message` says what is wrong, `place` where (file:line:column, layer or node), `hint` what to do about it. As text,
-    what cannot be printed is escaped: it quotes what users and files hold, which a terminal might obey.
+    what cannot be printed is escaped and what is very long is shortened: it quotes what users and files hold.
+    `problems` are those that `all_of` made one of, or the error itself.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, place: str | None = None, hint: str | None = None) -> None:
         self.message, self.place, self.hint = message, place, hint
+        self.problems: tuple[MapperError, ...] = (self,)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}" if self.place else self.message
         text = f"{text} ({self.hint})" if self.hint else text
-        return "\n".join(map(printable, text.split("\n")))
+        return "\n".join(map(readable, text.split("\n")))
 
     def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments must survive a process pool
         return (_rebuild, (type(self), self.message, self.place, self.hint))
@@ -99,4 +111,6 @@ def all_of(problems: Iterable[MapperError]) -> MapperError | None:
     found = list(problems)
     if len(found) < 2:
         return found[0] if found else None
-    return type(found[0])("\n".join(str(p) for p in found))
+    error = type(found[0])("\n".join(str(p) for p in found))
+    error.problems = tuple(each for p in found for each in p.problems)
+    return error

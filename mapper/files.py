@@ -57,7 +57,7 @@ def read_bytes(path: Path | str, most: int) -> bytes:
         while not size and len(data) <= most and (part := stream.read(_CHUNK)):  # which does not say how large it is
             data += part
         if max(size, len(data)) > most:
-            raise InputError(f"cannot be read: it has more than {most:,} bytes", place=shown(path))
+            raise InputError(f"cannot be read: it has more than {most:,} bytes", place=str(path))
         return data
 
 
@@ -77,7 +77,7 @@ def _opened(path: Path | str) -> int:
         return descriptor
     os.close(descriptor)
     kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
-    raise InputError(f"cannot be read: it is {kind}", place=shown(path), hint="give a regular file")
+    raise InputError(f"cannot be read: it is {kind}", place=str(path), hint="give a regular file")
 
 
 def read_text(path: Path | str, most: int = TEXT) -> str:
@@ -85,7 +85,7 @@ def read_text(path: Path | str, most: int = TEXT) -> str:
     try:
         return read_bytes(path, most).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise InputError("cannot be read: not a text file", place=shown(path)) from error
+        raise InputError("cannot be read: not a text file", place=str(path)) from error
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -125,16 +125,10 @@ def _target(path: Path | str) -> str:
     with suppress(FileNotFoundError):
         mode = os.stat(target).st_mode  # noqa: PTH116
         if stat.S_ISDIR(mode):
-            raise InputError("is a folder, not a file to write", place=shown(path))
+            raise InputError("is a folder, not a file to write", place=str(path))
         if not stat.S_ISREG(mode):
-            raise InputError("is no regular file, which is all that can be replaced", place=shown(path))
+            raise InputError("is no regular file, which is all that can be replaced", place=str(path))
     return target
-
-
-def shown(path: Path | str) -> str:
-    """A path for a message, where it is too long to be one only its beginning."""
-    text = str(path)
-    return text if len(text) <= 300 else f"{text[:100]}..."
 
 
 @contextmanager
@@ -143,9 +137,9 @@ def problems(path: Path | str, done: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise MissingFileError(f"cannot be {done}: {error.strerror}", place=shown(path)) from error
+        raise MissingFileError(f"cannot be {done}: {error.strerror}", place=str(path)) from error
     except OSError as error:
         kind = InputError if error.errno in _WRONG_PATH else FileError
-        raise kind(f"cannot be {done}: {error.strerror}", place=shown(path)) from error
+        raise kind(f"cannot be {done}: {error.strerror}", place=str(path)) from error
     except ValueError as error:  # a name with a zero byte, or with half of a surrogate pair
-        raise InputError(f"cannot be {done}: {error}", place=shown(path)) from error
+        raise InputError(f"cannot be {done}: {error}", place=str(path)) from error

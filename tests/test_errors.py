@@ -42,3 +42,21 @@ def test_what_cannot_be_printed_is_escaped():
     error = InputError("no dim '\x1b[31m\r\udcff'\nnor é", place="a\tb", hint="\u2028")
     assert str(error) == "a\\tb: no dim '\\x1b[31m\\r\\udcff'\nnor é (\\u2028)"
     assert error.message == "no dim '\x1b[31m\r\udcff'\nnor é"
+
+
+def test_what_is_too_long_to_be_read_is_shortened():
+    """Of words and of lines both ends are left; the message itself is whole."""
+    error = InputError(f"no dim '{'9' * 5000}'", place="a.yaml:3:1", hint="did you mean K?")
+    assert str(error) == f"a.yaml:3:1: no dim '{'9' * 59}...{'9' * 19}' (did you mean K?)"
+    assert error.message == f"no dim '{'9' * 5000}'"
+    path = f"{'folder/' * 28}x"
+    assert str(InputError("is a folder", place=path[:199])).startswith(f"{path[:199]}: is")
+    text = str(InputError(f"first\nlayer '{'a b ' * 10**5}' is none", hint="do this"))
+    first, second = text.splitlines()
+    assert (first, second.endswith(" a b ' is none (do this)"), len(second)) == ("first", True, 995)
+
+
+def test_several_problems_stay_apart():
+    one, two, three = (InputError(name, place="a\nb") for name in ("one", "two", "three"))
+    assert all_of([all_of([one, two]), three]).problems == (one, two, three)
+    assert one.problems == (one,)

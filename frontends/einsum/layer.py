@@ -42,7 +42,7 @@ def parse_layer(text: str) -> LoopNest:
             dims = {key: _extent(key, value) for key, value in _words(rest, _GEMM_DIMS).items()}
             if missing := [dim for dim in _GEMM_NEEDED if dim not in dims]:
                 raise InputError(
-                    f"'{text.strip()[:60]}': a gemm needs {' and '.join(missing)}",
+                    f"'{text.strip()}': a gemm needs {' and '.join(missing)}",
                     hint="a product is O[M,N] += A[M,K] * B[K,N]; write N=1 for a vector",
                 )
             return gemm(**dims)
@@ -79,7 +79,7 @@ def _words(text: str, keys: Sequence[str], hint_of: Callable[[str], str | None] 
 
 def _extent(key: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", value) or int(value) < 1:
-        raise InputError(f"'{key}={value[:40]}': an extent is a whole number of at least 1 and at most 15 digits")
+        raise InputError(f"'{key}={value}': an extent is a whole number of at least 1 and at most 15 digits")
     return int(value)
 
 

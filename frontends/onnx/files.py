@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -15,7 +16,7 @@ from frontends.onnx import einsum, graph
 from frontends.onnx.fold import SMALL
 from frontends.onnx.registry import STANDARD_DOMAINS, UNOFFICIAL
 from frontends.onnx.shapes import condense
-from mapper.errors import InputError
+from mapper.errors import InputError, all_of
 from mapper.files import MissingFileError, read_bytes
 from mapper.spelling import did_you_mean
 
@@ -61,7 +62,7 @@ def read(model: str | PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto,
     except MissingFileError:
         hint = did_you_mean(path.name if model.endswith(".onnx") else model, short_names())
         raise InputError(
-            f"'{model[:100]}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
+            f"'{model}' is neither a file nor a known model", hint=hint or f"known: {', '.join(short_names())}"
         ) from None
     return _parse(data, model), path, hashlib.sha256(data).hexdigest()
 
@@ -144,7 +145,7 @@ def check_external(proto: onnx.ModelProto, folder: Path) -> None:
             inside = location and "\0" not in location and _real(folder / location).is_relative_to(_real(folder))
             if not inside:
                 raise InputError(
-                    f"the weight {tensor.name} is stored in '{location[:100]}', which is not inside the model's folder",
+                    f"the weight {tensor.name} is stored in '{location}', which is not inside the model's folder",
                     hint="move it there",
                 )
 
@@ -211,12 +212,37 @@ def check(proto: onnx.ModelProto, place: str) -> None:
         checked.opset_import.pop()
 
 
-def check_equations(proto: onnx.ModelProto) -> None:
-    """InputError for an Einsum whose equation is none."""
-    for node in graph.all_nodes(proto.graph):
-        if node.op_type == "Einsum" and graph.is_standard(node):
-            equation = graph.attributes(node).get("equation", "")
-            einsum.check(equation if isinstance(equation, str) else "", graph.place(node))
+WINDOWED = frozenset(
+    {
+        *("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "LpPool", "MaxPool", "QLinearConv"),
+        *("FusedConv", "NhwcConv", "NhwcFusedConv", "NhwcMaxPool", "QLinearAveragePool"),
+    }
+)
+"""Operators whose windows slide over a padded input: their `pads` are at least 0, unlike those of a Pad."""
+
+
+def check_attributes(proto: onnx.ModelProto) -> None:
+    """InputError with every Einsum whose equation is none, and all windows with negative padding, which ONNX refuses
+    where it infers shapes and its checker does not."""
+
+    def problems() -> Iterator[InputError]:
+        for node in graph.all_nodes(proto.graph):
+            if not graph.is_standard(node) and node.domain != "com.microsoft":
+                continue
+            if node.op_type == "Einsum" and graph.is_standard(node):
+                equation = graph.attributes(node).get("equation", "")
+                try:
+                    einsum.check(equation if isinstance(equation, str) else "", graph.place(node))
+                except InputError as error:
+                    yield error
+            elif node.op_type in WINDOWED:
+                pads = [n for a in node.attribute if a.name == "pads" for n in a.ints]
+                if min(pads, default=0) < 0:
+                    told = f"pads must be at least 0, not {', '.join(map(str, pads[:8]))}"
+                    yield InputError(told, place=graph.place(node), hint="a Slice before it drops elements")
+
+    if problem := all_of(problems()):
+        raise problem
 
 
 def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ from frontends.onnx import files, given, graph, quantization
 from frontends.onnx.binding import Binding
 from frontends.onnx.lower import lower
 from frontends.onnx.region import Region
-from mapper.errors import InputError
+from mapper.errors import InputError, MapperError, all_of, printable
 from mapper.ir import Network
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def load(
         graph.name_nodes(proto.graph, set())
         graph.sort(proto.graph)
         files.check(proto, place)
-        files.check_equations(proto)
+        files.check_attributes(proto)
         files.check_external(proto, path.parent)
         missing = files.read_small(proto, path.parent)
         quantization.fuse(proto)
@@ -75,13 +75,12 @@ def load(
     except UnicodeDecodeError as error:  # found where the name is first copied
         raise InputError("a name in the model is not UTF-8 text", place=place) from error
     except InputError as error:
-        at = place if not error.place or error.place == place else f"{place}, {error.place}"
-        # names in a damaged file may hold anything
-        told = "; ".join(filter(None, (error.hint, missing)))
-        hint = _printable(told) if told else None
-        raise InputError(_printable(error.message), place=_printable(at), hint=hint) from error
+        raise (all_of(_within(place, each, missing) for each in error.problems) or error) from error
     return OnnxModel(network, region, path, sha256)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+def _within(place: str, problem: MapperError, missing: str | None) -> InputError:
+    """A problem of a model with the model's place, on one line whatever is in the names of a damaged file."""
+    at = place if not problem.place or problem.place == place else f"{place}, {problem.place}"
+    hint = "; ".join(filter(None, (problem.hint, missing)))
+    return InputError(printable(problem.message), place=printable(at), hint=printable(hint) or None)

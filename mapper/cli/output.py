@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mapper.errors import printable
+from mapper.errors import printable, readable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def warning(text: str) -> None:
     """Print a warning, a line on stderr."""
-    print(f"mapper: warning: {printable(text)}", file=sys.stderr)
+    print(f"mapper: warning: {readable(text)}", file=sys.stderr)
 
 
 def warn_of(arch: Architecture) -> None:

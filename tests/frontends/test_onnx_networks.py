@@ -340,6 +340,58 @@ def test_two_versions_of_the_standard_are_refused(domains, versions, tmp_path):
         loaded(proto, tmp_path)
 
 
+NEGATIVE = {
+    "AveragePool": {"kernel_shape": [3, 3]},
+    "Conv": {},
+    "ConvInteger": {},
+    "ConvTranspose": {},
+    "DeformConv": {},
+    "LpPool": {"kernel_shape": [3, 3]},
+    "MaxPool": {"kernel_shape": [3, 3]},
+    "QLinearConv": {},
+    "com.microsoft.FusedConv": {},
+    "com.microsoft.NhwcMaxPool": {"kernel_shape": [3, 3]},
+}
+
+
+def padded(op, pads):
+    """A node whose windows slide over an input that is padded so."""
+    domain, _, name = op.rpartition(".")
+    inputs = {"QLinearConv": ["x", *"szwszsz"], "DeformConv": [*"xwo"], "AveragePool": ["x"], "LpPool": ["x"]}
+    inputs |= {"MaxPool": ["x"], "NhwcMaxPool": ["x"]}
+    given = inputs.get(name, ["x", "w"])
+    return helper.make_node(name, given, ["y"], name="it", domain=domain, pads=pads, **NEGATIVE[op])
+
+
+@pytest.mark.parametrize("op", NEGATIVE)
+def test_negative_padding_is_refused(op, tmp_path):
+    """ONNX refuses it where it infers shapes, which need not be strict here."""
+    shapes = {"x": (1, 4, 6, 6), "w": (4, 4, 3, 3), "o": (1, 18, 4, 4), "s": (), "z": ()}
+    nodes = [padded(op, [0, -1, 2, 0]), padded(op, [-3, 1, 1, 1])]
+    nodes[1].name, nodes[1].output[0] = "other", "v"
+    proto = model(nodes, {name: shapes[name] for name in nodes[0].input}, ["y"], opset=19, domains=["com.microsoft"])
+    with pytest.raises(InputError) as caught:
+        loaded(proto, tmp_path)
+    first, second = str(caught.value).splitlines()
+    assert f"{nodes[0].op_type} node it: pads must be at least 0, not 0, -1, 2, 0" in first
+    assert f"{nodes[0].op_type} node other: pads must be at least 0, not -3, 1, 1, 1" in second
+    assert all("case.onnx" in line for line in (first, second))
+
+
+def test_what_may_drop_elements_by_negative_padding(tmp_path):
+    sizes = {"size": np.array([5, 5]), "block": np.array([3, 3])}
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["a", "i"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("MaxUnpool", ["a", "i"], ["y"], kernel_shape=[2, 2], strides=[2, 2], pads=[-1, -1, 0, 0]),
+        helper.make_node("Pad", ["x", "cut"], ["z"]),
+        helper.make_node("Col2Im", ["c", "size", "block"], ["u"], pads=[-1, -1, -1, -1]),
+    ]
+    constants = {"cut": np.array([0, 0, 0, -1, 0, 0, -1, 0])} | sizes
+    shapes = {"x": (1, 3, 8, 8), "c": (1, 9, 1)}
+    read = loaded(model(nodes, shapes, ["y", "z", "u"], constants=constants, opset=18), tmp_path)
+    assert (read.network.shapes["y"], read.network.shapes["z"]) == ((1, 3, 9, 9), (1, 3, 7, 7))
+
+
 def test_one_version_may_be_imported_twice(tmp_path):
     proto = model([helper.make_node("Relu", ["x"], ["y"])], {"x": (3,)}, ["y"])
     proto.opset_import.add(domain="ai.onnx", version=proto.opset_import[0].version)

@@ -242,7 +242,8 @@ def test_a_weight_that_is_computed_is_moved(tmp_path):
         ({"kernel_shape": [3, 2]}, "kernel"),
         ({"group": 3}, "4 channels, a weight of 4 and 3 group"),
         ({"auto_pad": "SAME"}, "auto_pad"),
-        ({"pads": [-1, 0, 0, 0]}, "pads and output_padding must be at least 0"),
+        ({"pads": [-1, 0, 0, 0]}, "pads must be at least 0, not -1, 0, 0, 0"),
+        ({"output_padding": [-1, 0]}, "output_padding must be at least 0"),
         ({"pads": [9, 9, 9, 9]}, "the shape of tensor y"),
         # ONNX's shape inference and ONNX Runtime do not agree on this one
         ({"strides": [2, 2], "output_padding": [1, 1], "auto_pad": "SAME_UPPER"}, "8x10, shape inference says 9x11"),

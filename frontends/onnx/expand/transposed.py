@@ -97,8 +97,8 @@ def _placed(
     if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise site.refuse(f"unknown auto_pad {mode}", "one of NOTSET, VALID, SAME_UPPER, SAME_LOWER")
     more, pads = site.ints("output_padding", (0,) * rank), site.ints("pads", (0,) * (2 * rank))
-    if min((*more, *pads)) < 0:
-        raise site.refuse("pads and output_padding must be at least 0")
+    if min(more) < 0:
+        raise site.refuse("output_padding must be at least 0")
     axes = zip(size, kernel, strides, dilations, more, strict=True)
     full = [(n - 1) * s + (k - 1) * d + 1 + e for n, k, s, d, e in axes]
     out = list(site.ints("output_shape", (0,) * rank))
