@@ -26,7 +26,7 @@ def matmul(body: Body) -> None:
     if min(n, k, block) < 1:
         raise body.site.refuse(f"a product of N={n}, K={k} in blocks of {block} is none")
     blocks = -(-k // block)
-    if body.site.shape(a)[-1] != k:
+    if body.site.shape(a)[-1:] != (k,):
         raise body.site.refuse(f"{a} of shape {body.site.shape(a)} does not have K={k}")
     if (shape := body.site.shape(packed)) != (n, blocks, block * bits // 8):
         raise body.site.refuse(f"{packed} has shape {shape}, not {(n, blocks, block * bits // 8)}")
