@@ -33,14 +33,13 @@ class MapperError(Exception):
 
     `message` says what is wrong, `place` where (file:line:column, layer or node), `hint` what to do about it. As text,
     what cannot be printed is escaped and what is very long is shortened: it quotes what users and files hold.
-    `problems` are those that `all_of` made one of, or the error itself.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, place: str | None = None, hint: str | None = None) -> None:
         self.message, self.place, self.hint = message, place, hint
-        self.problems: tuple[MapperError, ...] = (self,)
+        self._parts: tuple[MapperError, ...] = ()
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -48,8 +47,13 @@ class MapperError(Exception):
         text = f"{text} ({self.hint})" if self.hint else text
         return "\n".join(map(readable, text.split("\n")))
 
+    @property
+    def problems(self) -> tuple[MapperError, ...]:
+        """The errors that `all_of` made this one of; of any other error, that error alone."""
+        return self._parts or (self,)
+
     def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments must survive a process pool
-        return (_rebuild, (type(self), self.message, self.place, self.hint))
+        return (_rebuild, (type(self), self.message, self.place, self.hint), {"_parts": self._parts})
 
 
 def _rebuild(kind: type[MapperError], message: str, place: str | None, hint: str | None) -> MapperError:
@@ -112,5 +116,5 @@ def all_of(problems: Iterable[MapperError]) -> MapperError | None:
     if len(found) < 2:
         return found[0] if found else None
     error = type(found[0])("\n".join(str(p) for p in found))
-    error.problems = tuple(each for p in found for each in p.problems)
+    error._parts = tuple(each for p in found for each in p.problems)
     return error

@@ -60,3 +60,8 @@ def test_several_problems_stay_apart():
     one, two, three = (InputError(name, place="a\nb") for name in ("one", "two", "three"))
     assert all_of([all_of([one, two]), three]).problems == (one, two, three)
     assert one.problems == (one,)
+
+
+def test_problems_survive_a_process_pool():
+    both = pickle.loads(pickle.dumps(all_of([InputError("one", place="a", hint="b"), InputError("two")])))
+    assert [(each.message, each.place, each.hint) for each in both.problems] == [("one", "a", "b"), ("two", None, None)]

@@ -43,6 +43,21 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz") / "case.onnx"
 
 
+OPERANDS = [(base, at) for base in bases.operators() for at in range(len(base.proto().graph.input))]
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (0,)])
+@pytest.mark.parametrize(
+    ("base", "at"), OPERANDS, ids=[f"{base.proto().graph.node[-1].op_type}-{at}" for base, at in OPERANDS]
+)
+def test_operands_of_too_few_dims(base, at, shape, path):
+    """Each operand of each operator is read with such a shape, or refused in one line."""
+    proto = base.proto()
+    dims = proto.graph.input[at].type.tensor_type.shape
+    dims.CopyFrom(onnx.TensorShapeProto(dim=[onnx.TensorShapeProto.Dimension(dim_value=n) for n in shape]))
+    read(proto.SerializeToString(), path, base.dims)
+
+
 @settings(max_examples=200, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_random_models(path, seed):

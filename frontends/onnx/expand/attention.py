@@ -236,6 +236,8 @@ class Weigh:
         if mask is None:
             return
         shape, dtype = self.body.site.shape(mask), self.body.region.shapes.dtype(mask)
+        if not shape:
+            raise self.body.site.refuse(f"the mask {mask} is a single number, not one for each query and key")
         boolean = dtype.kind == "b"
         if (missing := keys - shape[-1]) > 0 and self.body.version >= 24:
             pads = self.body.integers(*(0,) * (2 * len(shape) - 1), missing)
