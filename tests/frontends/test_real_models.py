@@ -116,7 +116,6 @@ def test_a_shipped_topology_on_one_fan_out(name):
     executed(load(name), "simple3", None)
 
 
-@pytest.mark.parametrize("name", [name for name in TOPOLOGIES if name != "vgg19"])
+@pytest.mark.parametrize("name", TOPOLOGIES)
 def test_a_shipped_topology_on_three_scratchpads(name):
-    """Without the largest: its kinds of layers are those of ResNet-50 and AlexNet, and it takes as long as the rest."""
     executed(load(name), "eyeriss_v1" if name in SHARED else UNSHARED, None)
