@@ -222,14 +222,19 @@ WINDOWED = frozenset(
 
 
 def check_attributes(proto: onnx.ModelProto) -> None:
-    """InputError with every Einsum whose equation is none, and all windows with negative padding, which ONNX refuses
-    where it infers shapes and its checker does not."""
+    """InputError with every node whose attributes ONNX's checker lets pass, but not its inference of shapes: an
+    equation that is none, on which that may hang, another number of outputs of a Split than it has, which may end the
+    process, and negative padding of windows."""
 
     def problems() -> Iterator[InputError]:
         for node in graph.all_nodes(proto.graph):
             if not graph.is_standard(node) and node.domain != "com.microsoft":
                 continue
-            if node.op_type == "Einsum" and graph.is_standard(node):
+            if node.op_type == "Split" and graph.is_standard(node):
+                count = graph.attributes(node).get("num_outputs", len(node.output))
+                if count != len(node.output):
+                    yield InputError(f"num_outputs is {count}, but it has {len(node.output)} outputs", place=graph.place(node))
+            elif node.op_type == "Einsum" and graph.is_standard(node):
                 equation = graph.attributes(node).get("equation", "")
                 try:
                     einsum.check(equation if isinstance(equation, str) else "", graph.place(node))

@@ -340,6 +340,16 @@ def test_two_versions_of_the_standard_are_refused(domains, versions, tmp_path):
         loaded(proto, tmp_path)
 
 
+@pytest.mark.parametrize("count", [-1, 0, 1, 2, 4])
+def test_another_number_of_outputs_than_a_split_has_is_refused(count, tmp_path):
+    """On fewer, ONNX's inference of shapes ends the process."""
+    nodes = [helper.make_node("Split", ["x"], [*"abc"], name="it", axis=1, num_outputs=n) for n in (count, 3)]
+    nodes[1].name, nodes[1].output[:] = "other", [*"def"]
+    proto = model(nodes, {"x": (2, 8)}, [*"abcdef"], opset=18)
+    with pytest.raises(InputError, match=f"Split node it: num_outputs is {count}, but it has 3 outputs"):
+        loaded(proto, tmp_path)
+
+
 NEGATIVE = {
     "AveragePool": {"kernel_shape": [3, 3]},
     "Conv": {},
