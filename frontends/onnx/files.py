@@ -225,29 +225,27 @@ def check_attributes(proto: onnx.ModelProto) -> None:
     """InputError with every node whose attributes ONNX's checker lets pass, but not its inference of shapes: an
     equation that is none, on which that may hang, another number of outputs of a Split than it has, which may end the
     process, and negative padding of windows."""
-
-    def problems() -> Iterator[InputError]:
-        for node in graph.all_nodes(proto.graph):
-            if not graph.is_standard(node) and node.domain != "com.microsoft":
-                continue
-            if node.op_type == "Split" and graph.is_standard(node):
-                count = graph.attributes(node).get("num_outputs", len(node.output))
-                if count != len(node.output):
-                    yield InputError(f"num_outputs is {count}, but it has {len(node.output)} outputs", place=graph.place(node))
-            elif node.op_type == "Einsum" and graph.is_standard(node):
-                equation = graph.attributes(node).get("equation", "")
-                try:
-                    einsum.check(equation if isinstance(equation, str) else "", graph.place(node))
-                except InputError as error:
-                    yield error
-            elif node.op_type in WINDOWED:
-                pads = [n for a in node.attribute if a.name == "pads" for n in a.ints]
-                if min(pads, default=0) < 0:
-                    told = f"pads must be at least 0, not {', '.join(map(str, pads[:8]))}"
-                    yield InputError(told, place=graph.place(node), hint="a Slice before it drops elements")
-
-    if problem := all_of(problems()):
+    if problem := all_of(each for node in graph.all_nodes(proto.graph) for each in _attribute_problems(node)):
         raise problem
+
+
+def _attribute_problems(node: onnx.NodeProto) -> Iterator[InputError]:
+    place, standard = graph.place(node), graph.is_standard(node)
+    if standard and node.op_type == "Einsum":
+        equation = graph.attributes(node).get("equation", "")
+        try:
+            einsum.check(equation if isinstance(equation, str) else "", place)
+        except InputError as error:
+            yield error
+    if standard and node.op_type == "Split":
+        count = graph.attributes(node).get("num_outputs", len(node.output))
+        if count != len(node.output):
+            yield InputError(f"num_outputs is {count}, but it has {len(node.output)} outputs", place=place)
+    if (standard or node.domain == "com.microsoft") and node.op_type in WINDOWED:
+        pads = [n for a in node.attribute if a.name == "pads" for n in a.ints]
+        if min(pads, default=0) < 0:
+            text = f"pads must be at least 0, not {', '.join(map(str, pads[:8]))}"
+            yield InputError(text, place=place, hint="a Slice before it drops elements")
 
 
 def _without_external(proto: onnx.ModelProto) -> onnx.ModelProto:
