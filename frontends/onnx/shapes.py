@@ -157,19 +157,47 @@ def _state(source: onnx.GraphProto, told: Mapping[str, onnx.TypeProto]) -> None:
             source.value_info.add(name=name).type.CopyFrom(kind)
 
 
+UNGUARDED = frozenset({"DictVectorizer", "EyeLike", "LabelEncoder", "RegexFullMatch", "TreeEnsemble"})
+"""Operators on which inference ends the process where nothing is known of what they read."""
+
+
 def _infer(proto: onnx.ModelProto, told: Mapping[str, onnx.TypeProto]) -> tuple[onnx.ModelProto, Shapes]:
-    domains = {index: node.domain for index, node in enumerate(proto.graph.node) if _is_told(node, told)}
-    if not domains:
+    stated = {index for index, node in enumerate(proto.graph.node) if _is_told(node, told)}
+    nodes = enumerate(graph.all_nodes(proto.graph))
+    unguarded = {index: node.input[0] for index, node in nodes if node.op_type in UNGUARDED and len(node.input)}
+    while True:
+        inferred, shapes = _without(proto, stated | unguarded.keys())
+        typed = _typed(inferred.graph) if unguarded else frozenset()
+        ready = {index for index, value in unguarded.items() if value in typed}
+        if not ready - stated:
+            return inferred, shapes
+        unguarded = {index: value for index, value in unguarded.items() if index not in ready}
+
+
+def _typed(source: onnx.GraphProto) -> Set[str]:
+    """The values, of a graph and its subgraphs, of which it is known what they are."""
+    tables = [table(each) for each in graph.all_graphs(source)]
+    kinds = (name for each in tables for name, kind in each.types.items() if kind)
+    return frozenset(kinds).union(*(each.others for each in tables))
+
+
+def _without(proto: onnx.ModelProto, hidden: Set[int]) -> tuple[onnx.ModelProto, Shapes]:
+    """What is inferred where some nodes, by their numbers in the graph and its subgraphs, are of no known operator.
+
+    Inference takes what is stated of the outputs of such a node, and does not object.
+    """
+    if not hidden:
         return _checked(proto)
-    # inference takes what is stated of the outputs of a node that it does not know, and does not object
-    proto.opset_import.add(domain="told", version=1)
-    for index in domains:
-        proto.graph.node[index].domain = "told"
+    domains = {index: node.domain for index, node in enumerate(graph.all_nodes(proto.graph)) if index in hidden}
+    proto.opset_import.add(domain="opaque", version=1)
+    _set_domains(proto, dict.fromkeys(hidden, "opaque"))
     try:
         inferred, shapes = _checked(proto)
     finally:
-        _restore(proto, domains)
-    _restore(inferred, domains)
+        proto.opset_import.pop()
+        _set_domains(proto, domains)
+    inferred.opset_import.pop()
+    _set_domains(inferred, domains)
     return inferred, shapes
 
 
@@ -179,10 +207,10 @@ def _is_told(node: onnx.NodeProto, told: Mapping[str, onnx.TypeProto]) -> bool:
     return bool(made) and all(value in told for value in made) and not any(graph.subgraphs(node))
 
 
-def _restore(proto: onnx.ModelProto, domains: Mapping[int, str]) -> None:
-    proto.opset_import.pop()
-    for index, domain in domains.items():
-        proto.graph.node[index].domain = domain
+def _set_domains(proto: onnx.ModelProto, domains: Mapping[int, str]) -> None:
+    for index, node in enumerate(graph.all_nodes(proto.graph)):
+        if index in domains:
+            node.domain = domains[index]
 
 
 def _checked(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Shapes]:

@@ -373,6 +373,8 @@ def test_projected_with_cache(past, tmp_path):
             "keys of size 8 and values of size 4 cannot be kept in one tensor",
         ),
         (projected(more={"past": (2, BATCH, 3, PAST, SIZE)}, outputs=("y", "present")), "past has shape"),
+        (alone("Attention", {"q": (2, 3, 4, 8), "k": (2, 0, 6, 8), "v": (2, 0, 6, 8)}), "3 heads of 8 and 0 of 8"),
+        (alone("Attention", {"q": (2, 3, 4, 8), "k": (2, 3, 6, 8), "v": (2, 3, 6, 8), "m": ()}), "is a single number"),
     ],
 )
 def test_what_is_refused(proto, message, tmp_path):

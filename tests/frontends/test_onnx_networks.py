@@ -350,6 +350,53 @@ def test_another_number_of_outputs_than_a_split_has_is_refused(count, tmp_path):
         loaded(proto, tmp_path)
 
 
+UNGUARDED = {
+    "EyeLike": {"dtype": 1},
+    "RegexFullMatch": {"pattern": "a"},
+    "ai.onnx.ml.LabelEncoder": {"classes_strings": ["a"]},
+    "ai.onnx.ml.DictVectorizer": {"string_vocabulary": ["a"]},
+}
+
+
+def either(body, output):
+    """An If of two equal branches."""
+    cast = helper.make_node("Cast", ["c"], ["b"], to=TensorProto.BOOL)
+    return [cast, helper.make_node("If", ["b"], [output], then_branch=body, else_branch=body)]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("op", UNGUARDED)
+def test_operators_that_read_what_nothing_is_known_of(op, inside, tmp_path):
+    """ONNX's inference ends the process where they do."""
+    domain, _, name = op.rpartition(".")
+    nodes = [
+        helper.make_node("Unheard", ["x"], ["u"], domain="own"),
+        helper.make_node(name, ["u"], ["v"], domain=domain, **UNGUARDED[op]),
+    ]
+    if inside:
+        body = helper.make_graph(nodes, "body", [], [helper.make_empty_tensor_value_info("v")])
+        nodes = either(body, "v")
+    shapes = {"x": (3, 3)} | ({"c": ()} if inside else {})
+    proto = model(nodes, shapes, ["v"], opset=20, domains=["own", "ai.onnx.ml"])
+    with pytest.raises(InputError, match=r"shape of tensor [uv] is"):
+        loaded(proto, tmp_path)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_such_operators_make_of_what_is_known(inside, tmp_path):
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["u"], perm=[1, 0]),
+        helper.make_node("EyeLike", ["u"], ["e"], dtype=1),
+        helper.make_node("MatMul", ["e", "x"], ["y"]),
+    ]
+    if inside:
+        body = helper.make_graph(nodes, "body", [], [helper.make_empty_tensor_value_info("y")])
+        nodes = either(body, "y")
+    shapes = {"x": (4, 4)} | ({"c": ()} if inside else {})
+    read = loaded(model(nodes, shapes, ["y"], opset=20), tmp_path)
+    assert read.network.shapes["y"] == (4, 4)
+
+
 NEGATIVE = {
     "AveragePool": {"kernel_shape": [3, 3]},
     "Conv": {},

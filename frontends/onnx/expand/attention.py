@@ -166,7 +166,7 @@ class Heads:
 
 def attend(body: Body, q: Heads, k: Heads, v: Heads, weigh: Callable[[str], str]) -> Heads:
     """What the queries find: `weigh` makes weights of scores, both of the shape [batch, heads, queries, keys]."""
-    shared = q.heads // k.heads
+    shared = q.heads // max(1, k.heads)
     if (k.batch, k.heads * shared, k.size) != (q.batch, q.heads, q.size):
         raise body.site.refuse(f"{q.heads} heads of {q.size} and {k.heads} of {k.size} for the keys do not fit")
     if (v.batch, v.heads, v.length) != (k.batch, k.heads, k.length):
